@@ -1,0 +1,50 @@
+# Each target first installs what it needs into .venv; PYTHON=python3.12 picks another interpreter.
+PYTHON ?= python3
+RUN := .venv/bin
+PIP := $(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: install serve test test-all check format lint types contracts clean
+
+install: .venv/serving  ## what `rerank` needs to serve
+
+serve: .venv/serving  ## the service on http://127.0.0.1:8000, until Ctrl-C
+	$(RUN)/rerank serve
+
+test: .venv/developing  ## the tests that take seconds
+	$(RUN)/pytest
+
+test-all: .venv/developing  ## the slow ones too
+	$(RUN)/pytest -m "slow or not slow"
+
+check: lint types contracts test  ## everything before a commit
+
+lint: .venv/developing
+	$(RUN)/ruff format --check
+	$(RUN)/ruff check
+
+types: .venv/developing
+	$(RUN)/mypy
+
+contracts: .venv/developing
+	$(RUN)/lint-imports
+
+format: .venv/developing
+	$(RUN)/ruff format
+	$(RUN)/ruff check --fix
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# torch by itself first: named with its exact version, pip takes a wheel that lies on disk, such as a CPU build.
+.venv/serving: .venv/bin/python pyproject.toml constraints.txt
+	@echo "installing into .venv (torch is large: a few minutes the first time)"
+	$(PIP) torch
+	$(PIP) --editable ".[router,scorer]"
+	@touch $@
+
+.venv/developing: .venv/serving
+	$(PIP) --editable ".[router,scorer,cluster,loadtest,dev]"
+	@touch $@
