@@ -1,0 +1,78 @@
+"""Reading a catalog from YAML, with errors that name the file, the line, the key and what was expected."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from serve_app.catalog import Catalog
+from serve_app.errors import ConfigurationError
+
+_SOURCE_TREE = Path(__file__).parent.parent / "configs" / "catalog.yaml"
+_INSTALLED = Path(__file__).parent / "configs" / "catalog.yaml"
+
+
+def default_catalog_path() -> Path:
+    """The catalog that comes with the package: `configs/` of the source tree, or of the wheel."""
+    return _SOURCE_TREE if _SOURCE_TREE.is_file() else _INSTALLED
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Read and check a catalog file; raises ConfigurationError that lists everything wrong with it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"catalog {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"catalog {path} is not YAML: {error}") from error
+    if tree is None:
+        raise ConfigurationError(f"catalog {path} is empty")
+    # YAML keeps the last of two equal keys, so a variant pasted twice would silently lose its first block.
+    if twice := [f"line {line}: {key} is there twice" for line, key in _repeated_keys(tree)]:
+        raise ConfigurationError(_report(path, twice))
+    try:
+        return Catalog.model_validate(data)
+    except ValidationError as error:
+        raise ConfigurationError(
+            _report(path, [_sentence(tree, e["loc"], e["msg"]) for e in error.errors()])
+        ) from error
+
+
+def _report(path: Path, problems: Sequence[str]) -> str:
+    return "\n  ".join([f"catalog {path} is wrong:", *problems])
+
+
+def _sentence(tree: yaml.Node, location: Sequence[str | int], expected: str) -> str:
+    expected = expected.removeprefix("Value error, ")
+    if not location:
+        return expected
+    key = ".".join(str(part) for part in location if part != "[key]")
+    return f"line {_line_of(tree, location)}: {key}: {expected}"
+
+
+def _line_of(node: yaml.Node, location: Sequence[str | int]) -> int:
+    """Line (from 1) of the key that `location` leads to, or of the deepest part of it that exists."""
+    line = node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            entry = next((e for e in node.value if e[0].value == str(part)), None)
+            if entry is None:
+                break
+            line, node = entry[0].start_mark.line + 1, entry[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _repeated_keys(node: yaml.Node) -> Iterator[tuple[int, str]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key.start_mark.line + 1, key.value
+            seen.add(key.value)
+            yield from _repeated_keys(value)

@@ -1,0 +1,56 @@
+"""What a person may set, from `RERANK_*` environment variables: the only reader of the environment.
+
+A nested name joins with two underscores: `RERANK_LIMITS__MAX_DOCUMENTS=500`. Command-line options win over the
+environment, the environment over the defaults here. The process that starts the service reads this once and
+passes the values on; replicas are given them and read nothing.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from serve_app.errors import ConfigurationError
+
+
+class Limits(BaseModel):
+    """What one request may ask for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_documents: Annotated[int, Field(gt=0)] = 10_000
+    """Cohere's limit, so that no client of that API meets a smaller one."""
+    max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 2**20
+    """10,000 passages of 100 words are about 6 MB."""
+    request_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """Longer than the cold start of any variant whose weights are on disk."""
+
+
+class Settings(BaseSettings):
+    """Everything `rerank serve` can be told without options."""
+
+    model_config = SettingsConfigDict(env_prefix="RERANK_", env_nested_delimiter="__", frozen=True)
+
+    catalog: Path | None = None
+    """A catalog file of your own instead of the one that comes with the package."""
+    models_dir: Path | None = None
+    """Folder of weights: `<models_dir>/<last part of the hub id>`."""
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8000
+    url: str = "http://127.0.0.1:8000"
+    """The running service that `rerank query` and `rerank eval` talk to."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: a GPU when Ray sees one, else the CPU."""
+    dtype: Literal["fp32", "fp16", "bf16"] | None = None
+    """Overrides the catalog's dtype for every variant."""
+    limits: Limits = Limits()
+
+
+def read_settings() -> Settings:
+    """Settings from the environment; raises ConfigurationError that names the variable and what was expected."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [f"RERANK_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError("\n  ".join(["the environment is wrong:", *problems])) from error
