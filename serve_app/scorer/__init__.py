@@ -1,0 +1,1 @@
+"""The scorer: pairs in, relevance logits out. A process with a device, without FastAPI."""

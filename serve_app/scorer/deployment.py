@@ -1,0 +1,114 @@
+"""The Ray Serve deployment of one variant: jobs in, outcomes out. It wires tokenizer, scheduler and engine."""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ray import serve
+
+from serve_app.catalog import Variant
+from serve_app.errors import RerankError
+from serve_app.scorer.scheduler import Scheduler, Slice
+from serve_app.scoring import Device, ScoreJob, ScoreOutcome, ScorerState, Timings
+
+if TYPE_CHECKING:
+    from serve_app.scorer.loading import LoadedModel
+
+LOAD_AGAIN_S = 10.0
+"""A replica without weights looks for them again on the first request after this long."""
+SLICES_PER_BATCH = 1_024
+"""More slices than a release ever holds: batches are bounded by tokens, in the scheduler."""
+
+_log = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerOptions:
+    """What a replica is given by the process that starts the service."""
+
+    models_dir: Path | None
+    device: Device
+    threads: int
+    """CPU threads of one forward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    model: "LoadedModel"
+    scheduler: Scheduler
+
+
+class Scorer:
+    """One replica: one variant on one device.
+
+    Weights that cannot be had do not fail the constructor: Ray would start the replica again and again, and
+    callers would wait. Such a replica is up, answers every job with the reason, and looks again now and then.
+    """
+
+    def __init__(self, variant: Variant, options: ScorerOptions) -> None:
+        self._variant = variant
+        self._options = options
+        self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+        self._loading = asyncio.Lock()
+        self._state: _Live | RerankError = self._load()
+        self._tried_at = time.monotonic()
+
+    async def score(self, job: ScoreJob) -> ScoreOutcome:
+        """Score a job; raises WeightsUnavailable, WeightsInvalid, DeadlineExceeded, EngineFailure."""
+        came = time.monotonic()
+        live = await self._live()
+        began = time.monotonic()
+        rows = await live.model.tokenizer.rows(job.query, job.documents, job.max_tokens_per_doc)
+        tokenized = time.monotonic()
+        scored = await live.scheduler.score(rows, job.timeout_s - (tokenized - came))
+        timings = Timings(
+            queue_ms=1_000 * (scored.queue_s + began - came),
+            tokenize_ms=1_000 * (tokenized - began),
+            inference_ms=1_000 * scored.inference_s,
+        )
+        return ScoreOutcome(scored.logits, sum(len(row.ids) for row in rows), timings)
+
+    async def describe(self) -> ScorerState:
+        """What this replica can do now."""
+        if isinstance(self._state, RerankError):
+            return ScorerState("unavailable", reason=self._state.message)
+        engine = self._state.model.engine
+        return ScorerState("ready", device=engine.device, dtype=engine.dtype)
+
+    @serve.batch(max_batch_size=SLICES_PER_BATCH, batch_wait_timeout_s=0)
+    async def score_slices(self, slices: list[Slice]) -> list[list[float]]:
+        """Logits of each slice, from one batch on the device; called by the scheduler alone."""
+        live = await self._live()
+        rows = [row for part in slices for row in part.rows]
+        loop = asyncio.get_running_loop()
+        logits = iter(await loop.run_in_executor(self._device_thread, live.model.engine.run, rows))
+        return [[next(logits) for _ in part.rows] for part in slices]
+
+    async def _live(self) -> _Live:
+        async with self._loading:
+            state = self._state
+            if isinstance(state, RerankError) and time.monotonic() - self._tried_at > LOAD_AGAIN_S:
+                loop = asyncio.get_running_loop()
+                self._state = state = await loop.run_in_executor(self._device_thread, self._load)
+                self._tried_at = time.monotonic()
+        if isinstance(state, RerankError):
+            # A copy: an exception that is raised again chains the traceback of every earlier request to itself.
+            raise type(state)(state.message)
+        return state
+
+    def _load(self) -> _Live | RerankError:
+        # torch is imported here and not above: the process that builds the application imports this module too.
+        from serve_app.scorer.loading import load
+
+        options = self._options
+        try:
+            model = load(self._variant, options.models_dir, options.device, options.threads)
+        except RerankError as error:
+            _log.warning("%s is not available: %s", self._variant.name, error)
+            return error
+        _log.info("%s is ready on %s in %s", self._variant.name, model.engine.device, model.engine.dtype)
+        return _Live(model, Scheduler(self.score_slices, model.engine.token_budget))

@@ -1,0 +1,42 @@
+"""A variant in, its tokenizer and engine out, tried on a warm-up batch: all that needs torch is behind this door."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from serve_app.catalog import Variant
+from serve_app.scorer.engine import TorchEngine
+from serve_app.scorer.packing import Row
+from serve_app.scorer.tokenizer import PairTokenizer
+from serve_app.scorer.weights import locate
+from serve_app.scoring import Device
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """What it takes to score text."""
+
+    tokenizer: PairTokenizer
+    engine: TorchEngine
+
+
+def load(variant: Variant, models_dir: Path | None, device: Device, threads: int) -> LoadedModel:
+    """Find, load and check the variant; raises WeightsUnavailable, WeightsInvalid.
+
+    `threads` is how many of the CPU one forward pass uses: Ray would leave it at one for a replica that
+    reserves no CPU.
+    """
+    torch.set_num_threads(threads)
+    folder = locate(variant, models_dir)
+    tokenizer = PairTokenizer.from_folder(folder)
+    engine = TorchEngine.load(variant, folder, device, variant.serving.dtype, tokenizer.pad_id)
+    engine.check(_warm_up_rows(tokenizer))
+    return LoadedModel(tokenizer, engine)
+
+
+def _warm_up_rows(tokenizer: PairTokenizer) -> Sequence[Row]:
+    """Pairs of very different lengths, up to the longest, so that a batch of them is mostly padding."""
+    sentence = "A river carries water from the mountains to the sea. "
+    return tokenizer.rows_now("where does a river end", ["", "In the sea.", sentence, sentence * 8, sentence * 60])
