@@ -1,0 +1,1 @@
+"""The router: HTTP in, choose a variant, have it scored, HTTP out. A CPU process without torch."""
