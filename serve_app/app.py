@@ -1,0 +1,96 @@
+"""The composition root: arguments in, one Ray Serve application out - a scorer deployment a variant, and the router.
+
+`serve_app.app:build` is the import path of a RayService and of `serve run`, with AppArgs as its arguments;
+`rerank serve` calls it too.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import ray
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.serve import Application
+
+from serve_app.catalog import Catalog, Dtype, Variant
+from serve_app.catalog_file import default_catalog_path, load_catalog
+from serve_app.errors import ConfigurationError
+from serve_app.router.deployment import Router
+from serve_app.scorer.deployment import Scorer, ScorerOptions
+from serve_app.scoring import Device
+from serve_app.settings import Limits
+
+REQUESTS_IN_REPLICA = 256
+"""Requests that a scorer replica holds at once. Ray's 5 would starve the batches: the scheduler must see the queue."""
+REQUESTS_IN_QUEUE = 1_024
+"""Requests that wait in a router for a scorer; beyond it callers are told to come back."""
+REQUESTS_IN_ROUTER = 1_024
+
+
+class AppArgs(BaseModel):
+    """What an application is built from. Figures here are of the deployment; those of a variant are in the catalog."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    catalog: Path | None = None
+    """The one that comes with the package when None."""
+    variants: tuple[str, ...] = ()
+    """Only these are served, and all start at once. When empty, all of the catalog are served, and the default one
+    starts at once."""
+    models_dir: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Dtype | None = None
+    threads_per_scorer: Annotated[int, Field(ge=1)] = 1
+    reserve_cpus: bool = True
+    """Whether each replica reserves its CPUs in Ray. On one machine that all variants share, the second would then
+    never find a place."""
+    router_replicas: Annotated[int, Field(ge=1)] = 1
+    most_replicas: Annotated[int, Field(ge=1)] | None = None
+    """Upper bound for every variant's `max_replicas`."""
+    limits: Limits = Limits()
+
+
+def build(args: AppArgs) -> Application:
+    """The application; raises ConfigurationError."""
+    catalog = served_catalog(args)
+    device = _device(args)
+    scorers = {name: _scorer(variant, catalog, device, args) for name, variant in catalog.variants.items()}
+    router = serve.deployment(
+        name="router",
+        num_replicas=args.router_replicas,
+        max_ongoing_requests=REQUESTS_IN_ROUTER,
+        ray_actor_options={"num_cpus": 1 if args.reserve_cpus else 0},
+    )(Router)
+    return router.bind(catalog, args.limits, scorers)
+
+
+def served_catalog(args: AppArgs) -> Catalog:
+    """The variants that the application serves; raises ConfigurationError."""
+    catalog = load_catalog(args.catalog or default_catalog_path())
+    if args.variants:
+        catalog = catalog.only(args.variants)
+    return catalog if args.dtype is None else catalog.in_dtype(args.dtype)
+
+
+def _device(args: AppArgs) -> Device:
+    has_gpu = ray.cluster_resources().get("GPU", 0) > 0
+    if args.device == "cuda" and not has_gpu:
+        raise ConfigurationError("device is cuda and Ray sees no GPU: use auto or cpu")
+    return "cuda" if has_gpu and args.device != "cpu" else "cpu"
+
+
+def _scorer(variant: Variant, catalog: Catalog, device: Device, args: AppArgs) -> Application:
+    resources: dict[str, Any] = {"num_cpus": args.threads_per_scorer if args.reserve_cpus else 0}
+    if device == "cuda":
+        resources["num_gpus"] = variant.serving.gpu_share
+    at_once = bool(args.variants) or variant.name == catalog.default
+    fewest = max(variant.serving.min_replicas, int(at_once))
+    most = min(variant.serving.max_replicas, args.most_replicas or variant.serving.max_replicas)
+    scorer = serve.deployment(
+        name=variant.name,
+        max_ongoing_requests=REQUESTS_IN_REPLICA,
+        max_queued_requests=REQUESTS_IN_QUEUE,
+        ray_actor_options=resources,
+        autoscaling_config={"min_replicas": fewest, "initial_replicas": fewest, "max_replicas": max(fewest, most)},
+    )(Scorer)
+    return scorer.bind(variant, ScorerOptions(args.models_dir, device, args.threads_per_scorer))

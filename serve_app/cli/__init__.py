@@ -1,0 +1,32 @@
+"""The command line, `rerank`: one file a command. Parse, call, print."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from serve_app.cli.evaluate import evaluate
+from serve_app.cli.models import models
+from serve_app.cli.query import query
+from serve_app.cli.serve import serve
+from serve_app.errors import RerankError
+
+app = typer.Typer(
+    help="Rerank documents with the MS MARCO cross-encoders: serve them, ask them, measure them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.command()(models)
+app.command()(query)
+app.command(name="eval")(evaluate)
+
+
+def main() -> None:
+    """Run the command line; what went wrong is one sentence on stderr, and exit code 1."""
+    try:
+        app()
+    except RerankError as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,52 @@
+"""A running service, as the commands see it: one HTTP client, whose failures are sentences."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from serve_app.errors import RerankError
+
+TIMEOUT_S = 300.0
+"""A first request may wait for its model to be downloaded."""
+
+
+class ServiceError(RerankError):
+    """The service cannot be reached, or refused the request."""
+
+
+class ServiceClient:
+    """Talks to the service at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self._url, timeout=TIMEOUT_S)
+
+    def rerank(self, query: str, documents: Sequence[str], model: str | None, top_n: int | None) -> dict[str, Any]:
+        """The reply of `POST /v1/rerank`; raises ServiceError."""
+        return self._ask("POST", "/v1/rerank", {"query": query, "documents": documents, "model": model, "top_n": top_n})
+
+    def models(self) -> list[dict[str, Any]]:
+        """The entries of `GET /v1/models`; raises ServiceError."""
+        listed: list[dict[str, Any]] = self._ask("GET", "/v1/models")["data"]
+        return listed
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            response = self._http.request(method, path, json=body)
+        except httpx.TimeoutException:
+            raise ServiceError(f"{self._url} did not answer within {TIMEOUT_S:g} s") from None
+        except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise ServiceError(
+                f"no service answers at {self._url} ({error}): start one with `rerank serve`, or name its address "
+                "with --url or RERANK_URL"
+            ) from None
+        try:
+            answer: dict[str, Any] = response.json()
+            if response.is_success:
+                return answer
+            raise ServiceError(answer["error"]["message"])
+        except (ValueError, KeyError, TypeError):
+            raise ServiceError(
+                f"{self._url}{path} answered {response.status_code} and not as a rerank service does"
+            ) from None

@@ -1,0 +1,153 @@
+"""`rerank serve`: the whole service on this machine, until Ctrl-C."""
+
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.spinner import Spinner
+
+from serve_app import __version__
+from serve_app.catalog_file import default_catalog_path, load_catalog
+from serve_app.cli.client import ServiceClient
+from serve_app.errors import ConfigurationError
+from serve_app.settings import Settings, read_settings
+
+APP_NAME = "rerank"
+LOOKS_PER_SECOND = 4
+_CURL = """\
+curl -s {url}/v1/rerank -H 'Content-Type: application/json' -d '{{
+  "query": "How many people live in Berlin?",
+  "documents": ["Berlin is well known for its museums.",
+                "Berlin had a population of 3,520,031 registered inhabitants."]
+}}'"""
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. Default: RERANK_HOST, else 127.0.0.1.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: RERANK_PORT, else 8000.")] = None,
+    models_dir: Annotated[
+        Path | None, typer.Option(help="Weights, DIR/<last part of the hub id>. Default: RERANK_MODELS_DIR, else none.")
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalog file. Default: RERANK_CATALOG, else the built-in.")
+    ] = None,
+    variants: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Serve only these, and start all of them at once.")
+    ] = None,
+) -> None:
+    """Start the service on this machine: the default variant at once, the others on their first request."""
+    given = {"host": host, "port": port, "models_dir": models_dir, "catalog": catalog}
+    settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
+    names = tuple(name.strip() for name in variants.split(",") if name.strip()) if variants else ()
+    _require_free(settings.host, settings.port)
+    _require_packages("ray", "fastapi", "torch", "transformers")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console()
+    try:
+        _run(settings, names, console)
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+def _run(settings: Settings, names: tuple[str, ...], console: Console) -> None:
+    path = settings.catalog or default_catalog_path()
+    catalog = load_catalog(path).only(names) if names else load_catalog(path)
+    at_once = list(catalog.variants) if names else [catalog.default]
+    # Ray reads its environment, which this module prepares, when it is imported.
+    from serve_app.local import private_ray
+
+    with ExitStack() as running:
+        with console.status("starting Ray"):
+            logs = running.enter_context(private_ray(settings.host, settings.port))
+        running.callback(_deploy(settings, names, at_once, console))
+        _greet(f"http://{settings.host}:{settings.port}", logs, console)
+        while True:
+            time.sleep(3_600)
+
+
+def _deploy(settings: Settings, names: tuple[str, ...], at_once: Iterable[str], console: Console) -> Callable[[], None]:
+    """Deploy, with a line a variant while it loads; returns what takes the application down again."""
+    import ray
+    from ray import serve as ray_serve
+
+    from serve_app.app import AppArgs, build
+
+    args = AppArgs(
+        catalog=settings.catalog,
+        variants=names,
+        models_dir=settings.models_dir and settings.models_dir.resolve(),
+        device=settings.device,
+        dtype=settings.dtype,
+        threads_per_scorer=max(1, int(ray.cluster_resources()["CPU"])),
+        reserve_cpus=False,
+        most_replicas=1,
+        limits=settings.limits,
+    )
+    application = build(args)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        deployed = thread.submit(ray_serve.run, application, name=APP_NAME, route_prefix="/")
+        _show_loading(deployed, at_once, console)
+    deployed.result()
+    return lambda: ray_serve.delete(APP_NAME)
+
+
+def _show_loading(deployed: "Future[Any]", at_once: Iterable[str], console: Console) -> None:
+    from ray import serve as ray_serve
+
+    began = time.monotonic()
+    loading = {name: Spinner("dots", text=f"{name}: loading") for name in at_once}
+    with Live(Group(*loading.values()), console=console, transient=True, refresh_per_second=LOOKS_PER_SECOND):
+        while not deployed.done():
+            time.sleep(1 / LOOKS_PER_SECOND)
+            application = ray_serve.status().applications.get(APP_NAME)
+            for name, spinner in loading.items():
+                overview = application.deployments.get(name) if application else None
+                running = overview is not None and overview.status == "HEALTHY"
+                state = "loaded" if running else "loading"
+                spinner.update(text=f"{name}: {state}, {time.monotonic() - began:.0f} s")
+
+
+def _greet(url: str, logs: Path, console: Console) -> None:
+    """Say what is ready, what is not and why, and how to ask."""
+    listed = ServiceClient(url).models()
+    for model in (model for model in listed if model["state"]["status"] != "idle"):
+        state = model["state"]
+        ready = state["status"] == "ready"
+        told = f"ready on {state['device']} in {state['dtype']}" if ready else state["reason"] or state["status"]
+        console.print(f"{'[green]✓[/green]' if ready else '[red]✗[/red]'} {model['name']}: {told}", highlight=False)
+    idle = sum(model["state"]["status"] == "idle" for model in listed)
+    if idle:
+        console.print(f"  {idle} more load on their first request (`rerank models` lists them)", highlight=False)
+    console.print(f"\nrerank-serve {__version__} answers at {url}", highlight=False)
+    console.print(f"[dim]API: {url}/docs   logs: {logs}   Ctrl-C stops it[/dim]\n", highlight=False, soft_wrap=True)
+    console.print(_CURL.format(url=url), markup=False, highlight=False, soft_wrap=True)
+
+
+def _require_free(host: str, port: int) -> None:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind((host, port))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port} ({error.strerror}): choose others with --host, --port"
+        ) from None
+
+
+def _require_packages(*names: str) -> None:
+    if absent := [name for name in names if find_spec(name) is None]:
+        raise ConfigurationError(
+            f"serving needs {', '.join(absent)}: install rerank-serve[router,scorer] (`make install` does)"
+        )

@@ -1,0 +1,44 @@
+"""A Ray of our own on this machine, for as long as it is needed: loopback only, nothing shared with another Ray."""
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+OBJECT_STORE_BYTES = 200 * 2**20
+"""Holds the documents of requests in flight, 8 MiB each at most."""
+
+
+@contextmanager
+def private_ray(host: str, port: int) -> Iterator[Path]:
+    """Ray and Ray Serve's HTTP proxy on `host`:`port`; yields the folder of Serve's logs."""
+    # Ray reads these when it is imported. It binds every interface unless it believes that clusters are impossible
+    # here; one port of each Serve replica stays open to all even then (ray 2.60.0, replica.py, "[::]:0"), and
+    # takes pickles, so that the token, which nobody else knows, is what keeps it shut.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray import serve
+
+    folder = Path(tempfile.mkdtemp(prefix="rerank-"))
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(folder),
+        )
+        serve.start(http_options={"host": host, "port": port})
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)  # here; the replicas keep theirs
+        yield folder / "session_latest" / "logs" / "serve"
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
