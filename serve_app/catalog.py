@@ -183,7 +183,7 @@ class Catalog(_Block):
                 raise ConfigurationError(f"the catalog has no variant {name!r}; it has {', '.join(self.variants)}")
             chosen[variant.name] = variant
         default = self.default if self.default in chosen else next(iter(chosen))
-        return self.model_copy(update={"variants": chosen, "default": default})
+        return Catalog(default=default, tiers=self.tiers, variants=chosen)  # a copy would keep the cached names
 
     def in_dtype(self, dtype: Dtype) -> "Catalog":
         """The same variants, all computed in `dtype`."""
@@ -191,4 +191,4 @@ class Catalog(_Block):
             name: v.model_copy(update={"serving": v.serving.model_copy(update={"dtype": dtype})})
             for name, v in self.variants.items()
         }
-        return self.model_copy(update={"variants": changed})
+        return Catalog(default=self.default, tiers=self.tiers, variants=changed)

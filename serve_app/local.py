@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ def private_ray(host: str, port: int) -> Iterator[Path]:
     import ray
     from ray import serve
 
+    on_term = signal.getsignal(signal.SIGTERM)
     folder = Path(tempfile.mkdtemp(prefix="rerank-"))
     try:
         ray.init(
@@ -36,8 +38,9 @@ def private_ray(host: str, port: int) -> Iterator[Path]:
             object_store_memory=OBJECT_STORE_BYTES,
             _temp_dir=str(folder),
         )
-        serve.start(http_options={"host": host, "port": port})
+        signal.signal(signal.SIGTERM, on_term)  # Ray has put a handler there that ends this process alone
         logging.getLogger("ray.serve").setLevel(logging.WARNING)  # here; the replicas keep theirs
+        serve.start(http_options={"host": host, "port": port})
         yield folder / "session_latest" / "logs" / "serve"
     finally:
         ray.shutdown()

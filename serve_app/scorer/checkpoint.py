@@ -6,6 +6,7 @@ transformers' `from_pretrained` fills a missing head with random numbers and onl
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -28,9 +29,7 @@ _SHOWN = 3
 def load_cross_encoder(variant: Variant, folder: Path) -> CrossEncoder:
     """The variant's model in fp32 on the CPU, ready to score; raises WeightsInvalid that says what is wrong."""
     entry = ARCHITECTURES[variant.architecture]
-    config = _read_config(entry, folder)
-    with no_init_weights():
-        model = CrossEncoder(entry.body(config), entry.head(config.hidden_size, variant.labels), entry.reads_segments)
+    model = _built(entry, folder, variant.labels)
     state = _renamed(entry, _read_state(folder))
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
@@ -42,6 +41,15 @@ def load_cross_encoder(variant: Variant, folder: Path) -> CrossEncoder:
             f"{variant.labels} label(s)): missing {_some(missing)}; unexpected {_some(unexpected)}"
         )
     return model.eval()
+
+
+def _built(entry: Entry, folder: Path, labels: int) -> CrossEncoder:
+    config = _read_config(entry, folder)
+    try:
+        with no_init_weights():
+            return CrossEncoder(entry.body(config), entry.head(config.hidden_size, labels), entry.reads_segments)
+    except ValueError as error:
+        raise WeightsInvalid(f"config.json of {folder.name} describes no model that can be built") from error
 
 
 def _read_config(entry: Entry, folder: Path) -> PreTrainedConfig:
@@ -62,7 +70,7 @@ def _read_state(folder: Path) -> dict[str, Tensor]:
         return state
     except FileNotFoundError as error:
         raise WeightsInvalid(f"{folder.name} has neither model.safetensors nor pytorch_model.bin") from error
-    except (SafetensorError, RuntimeError, OSError, ValueError, EOFError) as error:
+    except (SafetensorError, UnpicklingError, RuntimeError, OSError, ValueError, EOFError) as error:
         raise WeightsInvalid(f"the weights of {folder.name} are damaged: download them again") from error
 
 

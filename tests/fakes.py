@@ -1,0 +1,70 @@
+"""Fakes for what a test has to steer: the scorers behind the router, the device behind the scheduler, the clock."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from serve_app.catalog import Variant
+from serve_app.scorer.scheduler import Slice
+from serve_app.scoring import ScoreJob, ScoreOutcome, ScorerState, Timings
+
+
+@dataclass
+class FakeScorers:
+    """Scores a document by its length; remembers the jobs; fails with `failure` when it is set."""
+
+    jobs: list[tuple[str, ScoreJob]] = field(default_factory=list)
+    states: dict[str, ScorerState] = field(default_factory=dict)
+    failure: Exception | None = None
+
+    async def score(self, variant: Variant, job: ScoreJob) -> ScoreOutcome:
+        self.jobs.append((variant.name, job))
+        if self.failure is not None:
+            raise self.failure
+        logits = tuple(float(len(document)) for document in job.documents)
+        return ScoreOutcome(logits, tokens=7 * len(logits), timings=Timings(1.25, 2.5, 30.0))
+
+    async def state(self, variants: Sequence[Variant]) -> list[ScorerState]:
+        return [self.states.get(variant.name, ScorerState("idle")) for variant in variants]
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeDevice:
+    """Takes slices one release at a time and holds them until `finish` is called; a row's logit is its length."""
+
+    def __init__(self) -> None:
+        self.releases: list[list[Slice]] = []
+        self.error: Exception | None = None
+        self._gate: asyncio.Event | None = None
+
+    async def __call__(self, part: Slice) -> list[float]:
+        if self._gate is None:
+            self._gate = asyncio.Event()
+            self.releases.append([])
+        self.releases[-1].append(part)
+        await self._gate.wait()
+        if self.error is not None:
+            raise self.error
+        return [float(len(row.ids)) for row in part.rows]
+
+    async def finish(self) -> None:
+        """Let what is on the device end, and what follows begin."""
+        await _settle()
+        assert self._gate is not None, "nothing is on the device"
+        gate, self._gate = self._gate, None
+        gate.set()
+        await _settle()
+
+
+async def _settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+

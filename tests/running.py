@@ -1,0 +1,89 @@
+"""A real service in a process of its own, started by the command that users type."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+START_WITHIN_S = 180.0
+STOP_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that answers at `url`."""
+
+    url: str
+    process: subprocess.Popen[str]
+    http: httpx.Client
+
+    def replicas(self, deployment: str) -> list[psutil.Process]:
+        """The processes of one deployment's replicas."""
+        title = f"ray::ServeReplica:rerank:{deployment}"
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in children if child.is_running() and " ".join(child.cmdline()).startswith(title)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def command() -> Path:
+    """The installed `rerank`."""
+    return Path(sys.executable).parent / "rerank"
+
+
+@contextmanager
+def rerank_serve(*arguments: str, environment: Mapping[str, str]) -> Iterator[Running]:
+    port = free_port()
+    process = subprocess.Popen(
+        [command(), "serve", "--port", str(port), *arguments],
+        env={**os.environ, **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=url, timeout=90) as http:
+            _wait_until_it_answers(http, process)
+            yield Running(url, process, http)
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[str]) -> str:
+    """End it as Ctrl-C does; returns what it printed."""
+    process.send_signal(signal.SIGINT)
+    try:
+        printed, _ = process.communicate(timeout=STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return printed
+
+
+def _wait_until_it_answers(http: httpx.Client, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + START_WITHIN_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"the service ended by itself:\n{process.communicate()[0]}")
+        try:
+            if http.get("/health").is_success and "application/json" in http.get("/v1/models").headers["content-type"]:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise TimeoutError(f"no answer within {START_WITHIN_S:g} s")

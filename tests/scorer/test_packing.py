@@ -1,0 +1,28 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve_app.scorer.packing import Row, group, pad
+
+
+@given(st.lists(st.integers(1, 512), max_size=200), st.integers(1, 4_096))
+def test_groups_hold_every_row_once_and_stay_under_the_budget(lengths: list[int], budget: int) -> None:
+    groups = group(lengths, budget)
+    assert sorted(index for members in groups for index in members) == list(range(len(lengths)))
+    for members in groups:
+        longest = max(lengths[i] for i in members)
+        assert longest * len(members) <= budget or len(members) == 1
+
+
+@given(st.lists(st.integers(1, 512), min_size=1, max_size=200))
+def test_rows_of_like_length_go_together(lengths: list[int]) -> None:
+    ordered = [lengths[i] for members in group(lengths, 1_024) for i in members]
+    assert ordered == sorted(lengths, reverse=True)
+
+
+def test_padding() -> None:
+    rows = [Row(np.array([5, 6, 7, 8], dtype=np.int32), 2), Row(np.array([5, 9], dtype=np.int32), 1)]
+    batch = pad(rows, pad_id=3)
+    assert batch.ids.tolist() == [[5, 6, 7, 8], [5, 9, 3, 3]]
+    assert batch.segments.tolist() == [[0, 0, 1, 1], [0, 1, 0, 0]]
+    assert batch.mask.tolist() == [[True] * 4, [True, True, False, False]]

@@ -1,0 +1,167 @@
+import asyncio
+from collections import deque
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve_app.errors import DeadlineExceeded, EngineFailure, WeightsInvalid
+from serve_app.scorer.packing import Row
+from serve_app.scorer.scheduler import Scheduler, SliceQueue, Work, cut
+from tests.fakes import FakeClock, FakeDevice
+
+BUDGET = 100
+
+
+def _rows(*lengths: int) -> list[Row]:
+    return [Row(np.zeros(length, dtype=np.int32), 1) for length in lengths]
+
+
+def _work(*lengths: int, deadline: float = 1e9) -> Work:
+    slices = deque(cut(_rows(*lengths), BUDGET))
+    return Work(slices, deadline, [0.0] * len(lengths), len(lengths))
+
+
+@given(st.lists(st.integers(1, 512), min_size=1, max_size=100))
+def test_slices_hold_every_row_once_within_the_budget(lengths: list[int]) -> None:
+    slices = cut(_rows(*lengths), BUDGET)
+    assert sorted(place for part in slices for place in part.places) == list(range(len(lengths)))
+    assert all(part.tokens <= BUDGET or len(part.rows) == 1 for part in slices)
+    assert all(len(row.ids) == lengths[place] for part in slices for row, place in zip(part.rows, part.places))
+
+
+def test_a_release_is_at_most_the_budget_and_at_least_one_slice() -> None:
+    queue = SliceQueue(BUDGET)
+    for work in (_work(40), _work(40), _work(40), _work(300)):
+        queue.add(work)
+    assert [[part.tokens for _, part in queue.release()] for _ in range(4)] == [[40, 40], [40], [300], []]
+
+
+def test_a_small_request_does_not_wait_for_a_large_one_to_end() -> None:
+    queue = SliceQueue(BUDGET)
+    large, small = _work(*[50] * 100), _work(10)
+    queue.add(large)
+    queue.release()
+    queue.add(small)
+    assert small in [work for work, _ in queue.release() + queue.release()]
+    assert len(large.waiting) >= 47
+
+
+def test_requests_take_turns() -> None:
+    queue = SliceQueue(BUDGET)
+    a, b = _work(*[100] * 3), _work(*[100] * 3)
+    queue.add(a)
+    queue.add(b)
+    order = ["ab"[queue.release()[0][0] is b] for _ in range(6)]
+    assert order == ["a", "b"] * 3
+    assert not len(queue)
+
+
+def test_expired_work_leaves_the_queue() -> None:
+    queue = SliceQueue(BUDGET)
+    late, early = _work(10, deadline=5.0), _work(10, deadline=6.0)
+    queue.add(late)
+    queue.add(early)
+    assert queue.take_expired(now=5.0) == [late]
+    assert [work for work, _ in queue.release()] == [early]
+
+
+@pytest.fixture
+def device() -> FakeDevice:
+    return FakeDevice()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def scheduler(device: FakeDevice, clock: FakeClock) -> Scheduler:
+    return Scheduler(device, BUDGET, clock)
+
+
+@pytest.mark.anyio
+async def test_what_arrives_while_the_device_is_busy_goes_next_as_one_batch(
+    scheduler: Scheduler, device: FakeDevice, clock: FakeClock
+) -> None:
+    first = asyncio.create_task(scheduler.score(_rows(90), 60))
+    await asyncio.sleep(0.01)
+    others = [asyncio.create_task(scheduler.score(_rows(20, 10), 60)) for _ in range(2)]
+    await asyncio.sleep(0)
+    clock.now += 2.0
+    await device.finish()
+    clock.now += 3.0
+    await device.finish()
+    assert [[part.tokens for part in release] for release in device.releases] == [[90], [40, 40]]
+    assert (await first).logits == (90.0,)
+    scored = [await other for other in others]
+    assert [each.logits for each in scored] == [(20.0, 10.0)] * 2
+    assert [(each.queue_s, each.inference_s) for each in scored] == [(2.0, 3.0)] * 2
+
+
+@pytest.mark.anyio
+async def test_logits_come_back_in_the_order_of_the_rows(scheduler: Scheduler, device: FakeDevice) -> None:
+    lengths = [30, 90, 10, 60, 20, 80]
+    task = asyncio.create_task(scheduler.score(_rows(*lengths), 60))
+    await asyncio.sleep(0)
+    while not task.done():
+        await asyncio.sleep(0)
+        await device.finish()
+    assert task.result().logits == tuple(map(float, lengths))
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_caller_takes_its_waiting_slices_along(scheduler: Scheduler, device: FakeDevice) -> None:
+    task = asyncio.create_task(scheduler.score(_rows(90, 90, 90), 60))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.sleep(0)
+    await device.finish()
+    assert task.cancelled()
+    assert len(device.releases) == 1
+
+
+@pytest.mark.anyio
+async def test_an_expired_request_costs_the_device_nothing_more(
+    scheduler: Scheduler, device: FakeDevice, clock: FakeClock
+) -> None:
+    task = asyncio.create_task(scheduler.score(_rows(90, 90), 5))
+    await asyncio.sleep(0.01)
+    clock.now += 6.0
+    await device.finish()
+    with pytest.raises(DeadlineExceeded):
+        await task
+    assert len(device.releases) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(WeightsInvalid("mine"), WeightsInvalid), (ZeroDivisionError("/secret"), EngineFailure)],
+)
+async def test_a_failed_batch_fails_its_requests_and_no_other(
+    scheduler: Scheduler, device: FakeDevice, error: Exception, expected: type[Exception]
+) -> None:
+    task = asyncio.create_task(scheduler.score(_rows(90, 90), 60))
+    await asyncio.sleep(0.01)
+    other = asyncio.create_task(scheduler.score(_rows(50), 60))
+    await asyncio.sleep(0)
+    device.error = error
+    await device.finish()
+    with pytest.raises(expected) as caught:
+        await task
+    assert "secret" not in str(caught.value)
+    device.error = None
+    await device.finish()
+    assert (await other).logits == (50.0,)
+
+
+@pytest.mark.anyio
+async def test_a_score_that_is_not_finite_is_an_error_and_not_a_rank() -> None:
+    async def broken(part: object) -> list[float]:
+        return [float("nan")]
+
+    with pytest.raises(EngineFailure, match="not finite"):
+        await Scheduler(broken, BUDGET).score(_rows(10), 60)
