@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install serve test test-all check format lint types contracts clean
+.PHONY: install serve test test-slow check format lint types contracts clean
 
 install: .venv/serving  ## what `rerank` needs to serve
 
@@ -13,8 +13,8 @@ serve: .venv/serving  ## the service on http://127.0.0.1:8000, until Ctrl-C
 test: .venv/developing  ## the tests that take seconds
 	$(RUN)/pytest
 
-test-all: .venv/developing  ## the slow ones too
-	$(RUN)/pytest -m "slow or not slow"
+test-slow: .venv/developing  ## those that take minutes
+	$(RUN)/pytest -m slow
 
 check: lint types contracts test  ## everything before a commit
 

@@ -2,6 +2,7 @@
 
 import string
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import BertConfig, BertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification
@@ -15,7 +16,7 @@ VOCABULARY = [
     *string.punctuation,
     *[word for word in WORDS if len(word) > 1],
 ]
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": len(VOCABULARY),
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -28,7 +29,8 @@ SIZES = {
 def write_checkpoint(folder: Path, seed: int, labels: int = 1) -> BertForSequenceClassification:
     """A BERT cross-encoder with a vocab.txt; returns the stock model, to compare with."""
     torch.manual_seed(seed)
-    model = BertForSequenceClassification(BertConfig(**SIZES, num_labels=labels)).eval()
+    model = BertForSequenceClassification(BertConfig(**{**SIZES, "num_labels": labels}))
+    model.eval()
     model.save_pretrained(folder)
     write_vocabulary(folder)
     return model
@@ -37,8 +39,9 @@ def write_checkpoint(folder: Path, seed: int, labels: int = 1) -> BertForSequenc
 def write_electra(folder: Path, seed: int, labels: int = 1) -> ElectraForSequenceClassification:
     """An ELECTRA cross-encoder, likewise."""
     torch.manual_seed(seed)
-    sizes = {**SIZES, "embedding_size": SIZES["hidden_size"]}
-    model = ElectraForSequenceClassification(ElectraConfig(**sizes, num_labels=labels)).eval()
+    sizes = {**SIZES, "embedding_size": SIZES["hidden_size"], "num_labels": labels}
+    model = ElectraForSequenceClassification(ElectraConfig(**sizes))
+    model.eval()
     model.save_pretrained(folder)
     write_vocabulary(folder)
     return model

@@ -66,5 +66,3 @@ class FakeDevice:
 async def _settle() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
-
-

@@ -32,7 +32,7 @@ def test_an_error_names_file_line_key_and_expectation(tmp_path: Path, old: str, 
 
 
 def test_a_missing_key_is_reported_at_its_block(tmp_path: Path) -> None:
-    path, line = _edited(tmp_path, "    revision: \"233902d25c440f23af6f7d6e94d2946bac0bee0a\"\n", "")
+    path, line = _edited(tmp_path, '    revision: "233902d25c440f23af6f7d6e94d2946bac0bee0a"\n', "")
     with pytest.raises(ConfigurationError, match=rf"line {line - 2}: variants.minilm-l6.revision: Field required"):
         load_catalog(path)
 
@@ -55,5 +55,5 @@ def test_a_file_that_is_no_catalog(tmp_path: Path, content: str, complaint: str)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read: .*No such file"):
+    with pytest.raises(ConfigurationError, match=r"cannot be read: .*No such file"):
         load_catalog(tmp_path / "none.yaml")

@@ -14,13 +14,13 @@ def _tree(root: type[RerankError]) -> Iterator[type[RerankError]]:
             yield from _tree(child)
 
 
-EVERY = [RerankError, *_tree(RerankError)]
+EVERY: list[type[RerankError]] = [RerankError, *_tree(RerankError)]
 
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_an_error_survives_the_way_through_ray(kind: type[RerankError]) -> None:
     there = pickle.loads(pickle.dumps(kind("say what", "query")))
-    assert type(there) is kind
+    assert isinstance(there, kind)
     assert (there.message, there.param, str(there)) == ("say what", "query", "say what")
 
 

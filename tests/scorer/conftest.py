@@ -22,7 +22,8 @@ def tokenizer(bert: tuple[Path, BertForSequenceClassification]) -> PairTokenizer
 @pytest.fixture(scope="session")
 def stock(bert: tuple[Path, BertForSequenceClassification]) -> PreTrainedTokenizerBase:
     """The stock pair encoding of the same vocabulary."""
-    return BertTokenizer.from_pretrained(bert[0])
+    stock: PreTrainedTokenizerBase = BertTokenizer.from_pretrained(bert[0])
+    return stock
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,9 @@ def test_slices_hold_every_row_once_within_the_budget(lengths: list[int]) -> Non
     slices = cut(_rows(*lengths), BUDGET)
     assert sorted(place for part in slices for place in part.places) == list(range(len(lengths)))
     assert all(part.tokens <= BUDGET or len(part.rows) == 1 for part in slices)
-    assert all(len(row.ids) == lengths[place] for part in slices for row, place in zip(part.rows, part.places))
+    assert all(
+        len(row.ids) == lengths[place] for part in slices for row, place in zip(part.rows, part.places, strict=True)
+    )
 
 
 def test_a_release_is_at_most_the_budget_and_at_least_one_slice() -> None:

@@ -38,9 +38,7 @@ def _same(ours: PairTokenizer, stock: PreTrainedTokenizerBase, query: str, docum
 
 
 @pytest.mark.parametrize("query", TEXTS)
-def test_ids_are_the_stock_pair_encoding(
-    tokenizer: PairTokenizer, stock: PreTrainedTokenizerBase, query: str
-) -> None:
+def test_ids_are_the_stock_pair_encoding(tokenizer: PairTokenizer, stock: PreTrainedTokenizerBase, query: str) -> None:
     _same(tokenizer, stock, query, TEXTS)
 
 
@@ -75,7 +73,9 @@ def test_reading_a_prefix_of_a_long_text_changes_no_id(
         _same(tokenizer, stock, "the river", [text])
 
 
-@pytest.mark.parametrize("text", ["!" * 2_000_000, "a" * 1_000_000, "river " * 300_000, " " * 1_000_000, "😀" * 200_000])
+@pytest.mark.parametrize(
+    "text", ["!" * 2_000_000, "a" * 1_000_000, "river " * 300_000, " " * 1_000_000, "😀" * 200_000]
+)
 def test_a_megabyte_of_one_thing(tokenizer: PairTokenizer, text: str) -> None:
     row = tokenizer.rows_now("the sea", [text])[0]
     assert 4 <= len(row.ids) <= MAX_LENGTH

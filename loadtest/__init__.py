@@ -1,0 +1,1 @@
+"""Measurements over HTTP. Nothing here imports serve_app, so that the same run measures any service."""

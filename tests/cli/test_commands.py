@@ -1,0 +1,179 @@
+"""The commands as a user types them, each in a process of its own."""
+
+import gzip
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.running import Running, command
+
+
+def _run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [command(), *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        check=False,
+    )
+
+
+def _refused(result: "subprocess.CompletedProcess[str]") -> str:
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--help"], ["serve", "models", "query", "eval"]),
+        (["serve", "--help"], ["--models-dir", "--variants", "127.0.0.1"]),
+        (["query", "--help"], ["QUERY", "--top-n", "RERANK_URL"]),
+        (["eval", "--help"], ["--qrels", "candidates"]),
+        (["models", "--help"], ["Pareto"]),
+    ],
+)
+def test_help_suffices(arguments: list[str], said: list[str]) -> None:
+    result = _run(*arguments)
+    assert result.returncode == 0
+    for part in said:
+        assert part in result.stdout
+
+
+def test_models_marks_the_pareto_front_and_the_default() -> None:
+    rows = {line.split()[1]: line for line in _run("models").stdout.splitlines() if line.startswith(("★", " "))}
+    assert rows["minilm-l12"].startswith("★●")
+    assert rows["minilm-l6"].startswith("★ ")
+    assert "1,800" in rows["minilm-l6"]
+    assert len([line for line in _run("models").stdout.splitlines() if "/" in line and "docs/s" not in line]) >= 15
+
+
+def test_models_reads_another_catalog(tmp_path: Path) -> None:
+    (tmp_path / "catalog.yaml").write_text("default: x\n")
+    error = _refused(_run("models", "--catalog", str(tmp_path / "catalog.yaml")))
+    assert "variants: Field required" in error
+
+
+def test_query_ranks_lines_of_files_and_stdin(service: Running, tmp_path: Path) -> None:
+    (tmp_path / "documents.txt").write_text("the sea\n\nbread [bold]music[/bold]\n")
+    result = _run("query", "the river", str(tmp_path / "documents.txt"), "-", stdin="people\n", RERANK_URL=service.url)
+    assert result.returncode == 0, result.stderr
+    header, *rows, footer = result.stdout.splitlines()
+    assert header.split() == ["rank", "score", "line", "document"]
+    assert [row.split()[0] for row in rows] == ["1", "2", "3"]
+    scores = [float(row.split()[1]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert sorted(" ".join(row.split()[3:]) for row in rows) == ["bread [bold]music[/bold]", "people", "the sea"]
+    assert "cross-encoder/ms-marco-MiniLM-L12-v2" in footer
+
+
+def test_query_repeats_what_the_service_says(service: Running) -> None:
+    error = _refused(_run("query", "q", "-", "--model", "minilm-l7", stdin="a", RERANK_URL=service.url))
+    assert "there is no model 'minilm-l7'" in error
+
+
+def test_query_without_a_service_names_the_way_out() -> None:
+    error = _refused(_run("query", "q", "-", "--url", "http://127.0.0.1:9", stdin="a"))
+    assert "no service answers at http://127.0.0.1:9" in error
+    assert "rerank serve" in error
+
+
+def test_query_of_something_that_is_no_rerank_service(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        url = f"http://127.0.0.1:{other.getsockname()[1]}"
+        process = subprocess.Popen(
+            [command(), "query", "q", "-", "--url", url], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdin is not None
+        process.stdin.write("a\n")
+        process.stdin.close()
+        connection, _ = other.accept()
+        connection.recv(4_096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        assert process.stderr is not None
+        assert "and not as a rerank service does" in process.stderr.read().replace("\n", " ")
+        connection.close()
+        assert process.wait(30) == 1
+        process.stderr.close()
+
+
+def _write_run(folder: Path, candidates: Mapping[str, list[str]], name: str = "run.jsonl.gz") -> Path:
+    lines = [
+        json.dumps(
+            {"qid": n, "query": query, "candidates": [{"docid": f"d{i}", "text": t} for i, t in enumerate(texts)]}
+        )
+        for n, (query, texts) in enumerate(candidates.items())
+    ]
+    path = folder / name
+    path.write_bytes(gzip.compress("\n".join(lines).encode()) if name.endswith("gz") else "\n".join(lines).encode())
+    return path
+
+
+def test_eval_measures_what_the_service_answers(service: Running, tmp_path: Path) -> None:
+    texts = ["the sea", "bread", "music of people"]
+    answer = service.http.post("/v1/rerank", json={"query": "the river", "documents": texts}).json()
+    best, *_, worst = [result["index"] for result in answer["results"]]
+    run = _write_run(tmp_path, {"the river": texts})
+    qrels = tmp_path / "qrels.txt"
+    for relevant, ndcg, mrr in ((best, "1.0000", "1.0000"), (worst, "0.5000", "0.3333")):
+        qrels.write_text(f"0 0 d{relevant} 1\n")
+        result = _run("eval", str(run), "--qrels", str(qrels), "--model", "minilm-l12", RERANK_URL=service.url)
+        assert result.returncode == 0, result.stderr
+        row = next(line for line in result.stdout.splitlines() if line.startswith("cross-encoder/ms-marco-MiniLM-L12"))
+        assert row.split()[1:3] == [ndcg, mrr]
+        assert "MRR@10 (grade ≥ 1)" in result.stdout
+        assert "1/1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "judgement", "said"),
+    [
+        ('{"qid": 1}', "1 0 d 1", "line 1: query: Field required; a line is {qid, query"),
+        ("{", "1 0 d 1", "line 1: the line: Invalid JSON"),
+        ("", "1 0 d 1", "is empty"),
+        (
+            '{"qid": "1", "query": "q", "candidates": [{"docid": 7, "text": "a"}]}',
+            "1 d 1",
+            "line 1 is not `qid 0 docid",
+        ),
+        ('{"qid": "1", "query": "q", "candidates": [{"docid": 7, "text": "a"}]}', "", "are empty"),
+        ('{"qid": "1", "query": "q", "candidates": []}', "1 0 d 1", "candidates: List should have at least 1 item"),
+    ],
+)
+def test_eval_says_which_line_is_wrong(tmp_path: Path, line: str, judgement: str, said: str) -> None:
+    (tmp_path / "run.jsonl").write_text(line)
+    (tmp_path / "qrels.txt").write_text(judgement)
+    error = _refused(_run("eval", str(tmp_path / "run.jsonl"), "--qrels", str(tmp_path / "qrels.txt")))
+    assert said in error.replace("\n", " ")
+
+
+def test_eval_of_files_that_are_not_there(tmp_path: Path) -> None:
+    assert "cannot be read" in _refused(_run("eval", "none.jsonl.gz", "--qrels", "none.txt"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--variants", "minilm-l7"], {}, "the catalog has no variant 'minilm-l7'"),
+        (["--catalog", "none.yaml"], {}, "catalog none.yaml cannot be read"),
+        ([], {"RERANK_DTYPE": "fp8"}, "RERANK_DTYPE: Input should be 'fp32', 'fp16' or 'bf16'"),
+        (["--host", "192.0.2.77"], {}, "cannot listen on 192.0.2.77:8000"),
+    ],
+)
+def test_serve_refuses_what_cannot_work_before_it_starts(
+    arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    assert said in _refused(_run("serve", *arguments, **environment)).replace("\n", " ")
+
+
+def test_serve_names_a_port_that_is_taken(service: Running) -> None:
+    port = service.url.rsplit(":", 1)[1]
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in _refused(_run("serve", "--port", port))
