@@ -11,6 +11,9 @@ from serve_app.catalog import Catalog, Variant
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.settings import read_settings
 
+WIDE = 140
+"""Columns of a terminal in which the hub ids have room."""
+
 
 def models(
     catalog: Annotated[
@@ -20,25 +23,29 @@ def models(
     """Show the variants: names, tiers, published accuracy and speed, price. ★ is the Pareto front."""
     known = load_catalog(catalog or read_settings().catalog or default_catalog_path())
     console = Console()
-    console.print(_table(known))
-    console.print("★ no other is at once as accurate and as fast   ● answers requests that name no model")
-    console.print("[dim]NDCG@10 on TREC DL 2019, MRR@10 on MS MARCO dev, docs/s on one V100: as published[/dim]")
+    with_ids = console.width >= WIDE
+    console.print(_table(known, with_ids))
+    console.print("★ no other is at once as accurate and as fast  ● answers when no model is named")
+    console.print("[dim]NDCG@10: TREC DL 2019. MRR@10: MS MARCO dev. docs/s: one V100. As published.[/dim]")
+    if not with_ids:
+        console.print("[dim]A terminal of 140 columns shows the hub ids, which are names as well.[/dim]")
 
 
-def _table(catalog: Catalog) -> Table:
+def _table(catalog: Catalog, with_ids: bool) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
     table.add_column("name", no_wrap=True)
-    table.add_column("tier")
+    table.add_column("tier", no_wrap=True)
     for heading in ("NDCG@10", "MRR@10", "docs/s", "$/1k docs", "params"):
         table.add_column(heading, justify="right")
-    table.add_column("hub id", overflow="fold")
+    if with_ids:
+        table.add_column("hub id", no_wrap=True)
     for variant in sorted(catalog.variants.values(), key=lambda v: -v.figures.ndcg10):
-        table.add_row(*_row(catalog, variant))
+        table.add_row(*_cells(catalog, variant), *([variant.hub_id] if with_ids else []))
     return table
 
 
-def _row(catalog: Catalog, variant: Variant) -> tuple[str, ...]:
+def _cells(catalog: Catalog, variant: Variant) -> tuple[str, ...]:
     figures = variant.figures
     return (
         ("★" if variant.name in catalog.pareto_front else " ") + ("●" if variant.name == catalog.default else " "),
@@ -49,5 +56,4 @@ def _row(catalog: Catalog, variant: Variant) -> tuple[str, ...]:
         f"{figures.docs_per_second_v100:,.0f}",
         f"{variant.price_per_1k_docs:.4f}",
         f"{variant.parameters / 1e6:.1f}M",
-        variant.hub_id,
     )
