@@ -46,7 +46,8 @@ def command() -> Path:
 
 
 @contextmanager
-def rerank_serve(*arguments: str, environment: Mapping[str, str]) -> Iterator[Running]:
+def rerank_serve(*arguments: str, environment: Mapping[str, str], wait: bool = True) -> Iterator[Running]:
+    """Start it on a free port, wait until it answers, and end it as Ctrl-C does."""
     port = free_port()
     process = subprocess.Popen(
         [command(), "serve", "--port", str(port), *arguments],
@@ -58,7 +59,8 @@ def rerank_serve(*arguments: str, environment: Mapping[str, str]) -> Iterator[Ru
     try:
         url = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=url, timeout=90) as http:
-            _wait_until_it_answers(http, process)
+            if wait:
+                _wait_until_it_answers(http, process)
             yield Running(url, process, http)
     finally:
         stop(process)

@@ -11,10 +11,19 @@ from tests.running import command, free_port
 
 def test_startup_measures_a_service_from_its_command_to_its_idle_memory(small_models: Path) -> None:
     port = free_port()
-    serve = [command(), "serve", "--port", str(port), "--models-dir", small_models, "--variants", "minilm-l12"]
+    serve = [
+        str(command()),
+        "serve",
+        "--port",
+        str(port),
+        "--models-dir",
+        str(small_models),
+        "--variants",
+        "minilm-l12",
+    ]
+    measure = [sys.executable, "-m", "loadtest.startup", "--url", f"http://127.0.0.1:{port}", "--repeat", "1"]
     printed = subprocess.run(
-        [sys.executable, "-m", "loadtest.startup", "--url", f"http://127.0.0.1:{port}", "--repeat", "1", "--idle", "1"]
-        + ["--", *map(str, serve)],
+        [*measure, "--idle", "1", "--", *serve],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -137,7 +137,9 @@ def test_models_lists_the_variants(started: Started, tmp_path: Path, catalog: Ca
 
 
 def test_the_readme_names_the_test_command() -> None:
-    planned = subprocess.run(["make", "-n", *TEST.command.split()[1:]], cwd=ROOT, capture_output=True, text=True)
+    planned = subprocess.run(
+        ["make", "-n", "--no-print-directory", *TEST.command.split()[1:]], cwd=ROOT, capture_output=True, text=True
+    )
     assert planned.returncode == 0
     assert planned.stdout.rstrip().endswith(".venv/bin/pytest")
 

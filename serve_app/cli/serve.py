@@ -120,7 +120,11 @@ def _show_loading(deployed: "Future[Any]", at_once: Iterable[str], console: Cons
 
 def _greet(url: str, logs: Path, console: Console) -> None:
     """Say what is ready, what is not and why, and how to ask."""
-    listed = ServiceClient(url).models()
+    client = ServiceClient(url)
+    # The router's view is up to a second older than Ray's, which says that all are loaded.
+    while "starting" in {model["state"]["status"] for model in client.models()}:
+        time.sleep(1 / LOOKS_PER_SECOND)
+    listed = client.models()
     for model in (model for model in listed if model["state"]["status"] != "idle"):
         state = model["state"]
         ready = state["status"] == "ready"

@@ -47,8 +47,10 @@ class RayScorers:
             raise DeadlineExceeded(
                 f"{variant.id} did not answer within {job.timeout_s:g} s: send fewer documents, or allow more time"
             ) from None
-        except (BackPressureError, DeploymentUnavailableError):
+        except BackPressureError:
             raise Overloaded(f"{variant.id} has more requests waiting than it may hold: try again") from None
+        except DeploymentUnavailableError:
+            raise ScorerLost(f"the replicas of {variant.id} cannot start; the service's log says why") from None
         except RayTaskError as error:
             raise _unwrapped(error) from None
 
