@@ -4,6 +4,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from serve_app.cli.evaluate import evaluate
 from serve_app.cli.models import models
@@ -28,5 +29,5 @@ def main() -> None:
     try:
         app()
     except RerankError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print("[red]error:[/red]", escape(str(error)), highlight=False, soft_wrap=True)
         sys.exit(1)

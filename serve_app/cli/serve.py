@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.spinner import Spinner
 
 from serve_app import __version__
@@ -129,7 +130,8 @@ def _greet(url: str, logs: Path, console: Console) -> None:
         state = model["state"]
         ready = state["status"] == "ready"
         told = f"ready on {state['device']} in {state['dtype']}" if ready else state["reason"] or state["status"]
-        console.print(f"{'[green]✓[/green]' if ready else '[red]✗[/red]'} {model['name']}: {told}", highlight=False)
+        mark = "[green]✓[/green]" if ready else "[red]✗[/red]"
+        console.print(f"{mark} {model['name']}: {escape(told)}", highlight=False)
     idle = sum(model["state"]["status"] == "idle" for model in listed)
     if idle:
         console.print(f"  {idle} more load on their first request (`rerank models` lists them)", highlight=False)

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -158,7 +159,8 @@ async def _on_rerank_error(_: Request, error: RerankError) -> Response:
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
     message = f"there is no {request.method} on this path; /docs lists what there is"
-    detail = {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}
+    code = HTTPStatus(error.status_code).name.lower()
+    detail = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
     return JSONResponse({"error": detail}, error.status_code, error.headers)
 
 

@@ -176,12 +176,18 @@ async def test_an_unexpected_failure_tells_nothing(api: httpx.AsyncClient, score
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/nope", 404), ("GET", "/v1/rerank", 405), ("DELETE", "/v1/models", 405)]
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nope", 404, "not_found"),
+        ("GET", "/v1/rerank", 405, "method_not_allowed"),
+        ("DELETE", "/v1/models", 405, "method_not_allowed"),
+    ],
 )
-async def test_other_paths_and_methods(api: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+async def test_other_paths_and_methods(api: httpx.AsyncClient, method: str, path: str, status: int, code: str) -> None:
     response = await api.request(method, path)
     assert response.status_code == status
-    assert f"there is no {method} on this path" in response.json()["error"]["message"]
+    error = response.json()["error"]
+    assert (error["code"], f"there is no {method} on this path" in error["message"]) == (code, True)
 
 
 async def test_the_model_list_is_openais(api: httpx.AsyncClient, scorers: FakeScorers) -> None:
