@@ -79,18 +79,27 @@ def _device(args: AppArgs) -> Device:
     return "cuda" if has_gpu and args.device != "cpu" else "cpu"
 
 
-def _scorer(variant: Variant, catalog: Catalog, device: Device, args: AppArgs) -> Application:
+def deployment_options(variant: Variant, at_once: bool, device: Device, args: AppArgs) -> dict[str, Any]:
+    """How Ray Serve runs a variant: from no replica (one when it starts `at_once`) to many, each on its GPU share."""
     resources: dict[str, Any] = {"num_cpus": args.threads_per_scorer if args.reserve_cpus else 0}
     if device == "cuda":
         resources["num_gpus"] = variant.serving.gpu_share
-    at_once = bool(args.variants) or variant.name == catalog.default
     fewest = max(variant.serving.min_replicas, int(at_once))
     most = min(variant.serving.max_replicas, args.most_replicas or variant.serving.max_replicas)
-    scorer = serve.deployment(
-        name=variant.name,
-        max_ongoing_requests=REQUESTS_IN_REPLICA,
-        max_queued_requests=REQUESTS_IN_QUEUE,
-        ray_actor_options=resources,
-        autoscaling_config={"min_replicas": fewest, "initial_replicas": fewest, "max_replicas": max(fewest, most)},
-    )(Scorer)
+    return {
+        "name": variant.name,
+        "max_ongoing_requests": REQUESTS_IN_REPLICA,
+        "max_queued_requests": REQUESTS_IN_QUEUE,
+        "ray_actor_options": resources,
+        "autoscaling_config": {
+            "min_replicas": fewest,
+            "initial_replicas": fewest,
+            "max_replicas": max(fewest, most),
+        },
+    }
+
+
+def _scorer(variant: Variant, catalog: Catalog, device: Device, args: AppArgs) -> Application:
+    at_once = bool(args.variants) or variant.name == catalog.default
+    scorer = serve.deployment(**deployment_options(variant, at_once, device, args))(Scorer)
     return scorer.bind(variant, ScorerOptions(args.models_dir, device, args.threads_per_scorer))

@@ -1,0 +1,46 @@
+from typing import Any
+
+import pytest
+
+from serve_app import app
+from serve_app.app import AppArgs, build, deployment_options, served_catalog
+from serve_app.catalog import Catalog
+from serve_app.errors import ConfigurationError
+
+
+def test_a_gpu_replica_takes_the_share_that_the_catalog_gives(catalog: Catalog) -> None:
+    options = deployment_options(catalog.variants["minilm-l6"], False, "cuda", AppArgs(threads_per_scorer=2))
+    assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 0.25}
+    assert options["autoscaling_config"] == {"min_replicas": 0, "initial_replicas": 0, "max_replicas": 8}
+
+
+def test_on_one_machine_a_replica_reserves_nothing_and_does_not_multiply(catalog: Catalog) -> None:
+    args = AppArgs(threads_per_scorer=2, reserve_cpus=False, most_replicas=1)
+    options = deployment_options(catalog.variants["minilm-l6"], True, "cpu", args)
+    assert options["ray_actor_options"] == {"num_cpus": 0}
+    assert options["autoscaling_config"] == {"min_replicas": 1, "initial_replicas": 1, "max_replicas": 1}
+
+
+def test_the_served_catalog_is_what_the_arguments_ask_for() -> None:
+    catalog = served_catalog(AppArgs(variants=("minilm-l6",), dtype="fp32"))
+    assert [(v.name, v.serving.dtype) for v in catalog.variants.values()] == [("minilm-l6", "fp32")]
+
+
+@pytest.mark.parametrize(
+    ("resources", "wanted", "device"),
+    [({"GPU": 1.0}, "auto", "cuda"), ({"GPU": 1.0}, "cpu", "cpu"), ({}, "auto", "cpu"), ({}, "cpu", "cpu")],
+)
+def test_the_device_is_a_gpu_when_ray_has_one(
+    monkeypatch: pytest.MonkeyPatch, resources: dict[str, float], wanted: Any, device: str
+) -> None:
+    monkeypatch.setattr("ray.cluster_resources", lambda: resources)
+    used: list[str] = []
+    monkeypatch.setattr(app, "_scorer", lambda variant, catalog, device, args: used.append(device))
+    build(AppArgs(device=wanted, variants=("minilm-l6",)))
+    assert used == [device]
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.cluster_resources", dict)
+    with pytest.raises(ConfigurationError, match="Ray sees no GPU"):
+        build(AppArgs(device="cuda"))
