@@ -3,12 +3,11 @@
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console, Group
@@ -71,14 +70,15 @@ def _run(settings: Settings, names: tuple[str, ...], console: Console) -> None:
     with ExitStack() as running:
         with console.status("starting Ray"):
             logs = running.enter_context(private_ray(settings.host, settings.port))
-        running.callback(_deploy(settings, names, at_once, console))
-        _greet(f"http://{settings.host}:{settings.port}", logs, console)
+        _deploy(settings, names, at_once, console)
+        running.callback(_undeploy)
+        _greet(_address(settings), logs, console)
         while True:
             time.sleep(3_600)
 
 
-def _deploy(settings: Settings, names: tuple[str, ...], at_once: Iterable[str], console: Console) -> Callable[[], None]:
-    """Deploy, with a line a variant while it loads; returns what takes the application down again."""
+def _deploy(settings: Settings, names: tuple[str, ...], at_once: Iterable[str], console: Console) -> None:
+    """Deploy, with a line a variant while it loads; raises ConfigurationError when Ray gives up."""
     import ray
     from ray import serve as ray_serve
 
@@ -95,28 +95,31 @@ def _deploy(settings: Settings, names: tuple[str, ...], at_once: Iterable[str], 
         most_replicas=1,
         limits=settings.limits,
     )
-    application = build(args)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        deployed = thread.submit(ray_serve.run, application, name=APP_NAME, route_prefix="/")
-        _show_loading(deployed, at_once, console)
-    deployed.result()
-    return lambda: ray_serve.delete(APP_NAME)
-
-
-def _show_loading(deployed: "Future[Any]", at_once: Iterable[str], console: Console) -> None:
-    from ray import serve as ray_serve
-
+    target = ray_serve.RunTarget(build(args), name=APP_NAME, route_prefix="/")
+    ray_serve.run_many([target], wait_for_applications_running=False)
     began = time.monotonic()
     loading = {name: Spinner("dots", text=f"{name}: loading") for name in at_once}
     with Live(Group(*loading.values()), console=console, transient=True, refresh_per_second=LOOKS_PER_SECOND):
-        while not deployed.done():
-            time.sleep(1 / LOOKS_PER_SECOND)
-            application = ray_serve.status().applications.get(APP_NAME)
+        while (application := ray_serve.status().applications[APP_NAME]).status != "RUNNING":
+            if application.status == "DEPLOY_FAILED":
+                raise ConfigurationError(f"the service did not start: {application.message}")
             for name, spinner in loading.items():
-                overview = application.deployments.get(name) if application else None
-                running = overview is not None and overview.status == "HEALTHY"
-                state = "loaded" if running else "loading"
+                deployment = application.deployments.get(name)
+                state = "loaded" if deployment and deployment.status == "HEALTHY" else "loading"
                 spinner.update(text=f"{name}: {state}, {time.monotonic() - began:.0f} s")
+            time.sleep(1 / LOOKS_PER_SECOND)
+
+
+def _undeploy() -> None:
+    """Let requests in flight end before Ray does."""
+    from ray import serve as ray_serve
+
+    ray_serve.delete(APP_NAME)
+
+
+def _address(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
 
 
 def _greet(url: str, logs: Path, console: Console) -> None:
