@@ -16,12 +16,10 @@ from serve_app.catalog import Catalog, Dtype, Variant
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.errors import ConfigurationError
 from serve_app.router.deployment import Router
-from serve_app.scorer.deployment import Scorer, ScorerOptions
+from serve_app.scorer.deployment import REQUESTS_IN_REPLICA, Scorer, ScorerOptions
 from serve_app.scoring import Device
 from serve_app.settings import Limits
 
-REQUESTS_IN_REPLICA = 256
-"""Requests that a scorer replica holds at once. Ray's 5 would starve the batches: the scheduler must see the queue."""
 REQUESTS_IN_QUEUE = 1_024
 """Requests that wait in a router for a scorer; beyond it callers are told to come back."""
 REQUESTS_IN_ROUTER = 1_024
@@ -73,10 +71,11 @@ def served_catalog(args: AppArgs) -> Catalog:
 
 
 def _device(args: AppArgs) -> Device:
-    has_gpu = ray.cluster_resources().get("GPU", 0) > 0
-    if args.device == "cuda" and not has_gpu:
-        raise ConfigurationError("device is cuda and Ray sees no GPU: use auto or cpu")
-    return "cuda" if has_gpu and args.device != "cpu" else "cpu"
+    if args.device != "auto":
+        return args.device  # unchecked: a cluster that scales its GPU nodes from zero has none yet
+    if not ray.is_initialized():  # `serve run` builds the application before it starts Ray (2.60.0)
+        raise ConfigurationError("device auto asks a running Ray for its GPUs, and none runs: say device=cpu or cuda")
+    return "cuda" if ray.cluster_resources().get("GPU", 0) > 0 else "cpu"
 
 
 def deployment_options(variant: Variant, at_once: bool, device: Device, args: AppArgs) -> dict[str, Any]:

@@ -28,11 +28,17 @@ def test_the_served_catalog_is_what_the_arguments_ask_for() -> None:
 
 @pytest.mark.parametrize(
     ("resources", "wanted", "device"),
-    [({"GPU": 1.0}, "auto", "cuda"), ({"GPU": 1.0}, "cpu", "cpu"), ({}, "auto", "cpu"), ({}, "cpu", "cpu")],
+    [
+        ({"GPU": 1.0}, "auto", "cuda"),
+        ({"GPU": 1.0}, "cpu", "cpu"),
+        ({}, "auto", "cpu"),
+        ({}, "cuda", "cuda"),  # a cluster whose GPU nodes start when they are asked for
+    ],
 )
 def test_the_device_is_a_gpu_when_ray_has_one(
     monkeypatch: pytest.MonkeyPatch, resources: dict[str, float], wanted: Any, device: str
 ) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
     monkeypatch.setattr("ray.cluster_resources", lambda: resources)
     used: list[str] = []
     monkeypatch.setattr(app, "_scorer", lambda variant, catalog, device, args: used.append(device))
@@ -40,7 +46,6 @@ def test_the_device_is_a_gpu_when_ray_has_one(
     assert used == [device]
 
 
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray.cluster_resources", dict)
-    with pytest.raises(ConfigurationError, match="Ray sees no GPU"):
-        build(AppArgs(device="cuda"))
+def test_the_device_has_to_be_named_where_no_ray_can_be_asked() -> None:
+    with pytest.raises(ConfigurationError, match="say device=cpu or cuda"):
+        build(AppArgs())

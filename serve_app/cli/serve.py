@@ -84,13 +84,16 @@ def _deploy(settings: Settings, names: tuple[str, ...], at_once: Iterable[str], 
 
     from serve_app.app import AppArgs, build
 
+    resources = ray.cluster_resources()
+    if settings.device == "cuda" and not resources.get("GPU"):
+        raise ConfigurationError("RERANK_DEVICE is cuda and Ray sees no GPU here: use auto or cpu")
     args = AppArgs(
         catalog=settings.catalog,
         variants=names,
         models_dir=settings.models_dir and settings.models_dir.resolve(),
         device=settings.device,
         dtype=settings.dtype,
-        threads_per_scorer=max(1, int(ray.cluster_resources()["CPU"])),
+        threads_per_scorer=max(1, int(resources["CPU"])),
         reserve_cpus=False,
         most_replicas=1,
         limits=settings.limits,

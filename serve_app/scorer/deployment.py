@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 LOAD_AGAIN_S = 10.0
 """A replica without weights looks for them again on the first request after this long."""
-SLICES_PER_BATCH = 1_024
-"""More slices than a release ever holds: batches are bounded by tokens, in the scheduler."""
+REQUESTS_IN_REPLICA = 256
+"""Requests that a replica holds at once. Ray's 5 would starve the batches: the scheduler has to see the queue."""
+SLICES_PER_BATCH = REQUESTS_IN_REPLICA
+"""Batches are bounded by tokens, in the scheduler; Ray warns of a bound above the requests that it lets in."""
 
 _log = logging.getLogger("ray.serve")
 

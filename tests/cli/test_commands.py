@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Running, command
+from tests.running import Running, command, free_port
 
 
 def _run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -173,6 +173,12 @@ def test_serve_refuses_what_cannot_work_before_it_starts(
     arguments: list[str], environment: dict[str, str], said: str
 ) -> None:
     assert said in _refused(_run("serve", *arguments, **environment)).replace("\n", " ")
+
+
+def test_serve_refuses_a_gpu_that_is_not_there() -> None:
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("needs a machine without a GPU")
+    assert "Ray sees no GPU here" in _refused(_run("serve", "--port", str(free_port()), RERANK_DEVICE="cuda"))
 
 
 def test_serve_names_a_port_that_is_taken(service: Running) -> None:
