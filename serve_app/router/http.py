@@ -41,7 +41,7 @@ _BODY = {
         },
     }
 }
-_log = logging.getLogger("ray.serve")
+_log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
 
 def create_api(service: RerankService) -> FastAPI:

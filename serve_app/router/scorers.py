@@ -24,7 +24,7 @@ STATUS_KEPT_S = 1.0
 """Ray's status of 16 deployments takes about 100 ms to get (2.60.0), and probes ask often."""
 DESCRIBE_WITHIN_S = 2.0
 _BROKEN = frozenset({"UNHEALTHY", "DEPLOY_FAILED"})
-_log = logging.getLogger("ray.serve")
+_log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
 
 class RayScorers:

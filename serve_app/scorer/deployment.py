@@ -25,7 +25,7 @@ REQUESTS_IN_REPLICA = 256
 SLICES_PER_BATCH = REQUESTS_IN_REPLICA
 """Batches are bounded by tokens, in the scheduler; Ray warns of a bound above the requests that it lets in."""
 
-_log = logging.getLogger("ray.serve")
+_log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from serve_app.errors import DeadlineExceeded, EngineFailure, RerankError
 from serve_app.scorer.packing import Row, group
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ BUNDLED = Path(__file__).parent.parent / "bundled"
 """Weights that come with the package, a folder a variant."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
 _HUB_TIMEOUT_S = 5.0
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
 
 def locate(variant: Variant, models_dir: Path | None) -> Path:

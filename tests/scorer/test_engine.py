@@ -105,7 +105,10 @@ def test_the_check_finds_scores_that_are_not_finite(
 
 
 def test_a_device_that_fails_is_an_engine_failure(
-    engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
+    engine: TorchEngine,
+    tokenizer: PairTokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def out_of_memory(*_: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory at 0x7f, pid 12")
@@ -114,6 +117,7 @@ def test_a_device_that_fails_is_an_engine_failure(
     with pytest.raises(EngineFailure) as caught:
         engine.run(tokenizer.rows_now("the river", ["sea"]))
     assert "pid" not in caught.value.message
+    assert "CUDA out of memory at 0x7f, pid 12" in caplog.text
 
 
 @pytest.mark.parametrize(
