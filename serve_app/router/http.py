@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from serve_app.errors import BodyTooLarge, InvalidRequest, RerankError
@@ -33,24 +34,20 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     504: {"model": native.ErrorReply, "description": "The answer was not ready in time."},
 }
 _NO_MODEL: dict[int | str, dict[str, Any]] = {404: _ERRORS[404]}
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            _JSON: {"schema": native.RerankBody.model_json_schema(ref_template="#/components/schemas/{model}")}
-        },
-    }
-}
+_REF = "#/components/schemas/{model}"
+_BODY = {"requestBody": {"required": True, "content": {_JSON: {"schema": {"$ref": _REF.format(model="RerankBody")}}}}}
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
 
 def create_api(service: RerankService) -> FastAPI:
     """The ASGI application over a service; it runs under Ray Serve, and under any ASGI server in tests."""
-    api = FastAPI(
+    # /docs with its scripts from this package: plain FastAPI takes them from a CDN, and the page stays blank without.
+    api = FastAPIOffline(
         title="rerank-serve",
         summary="Rerank documents with a cross-encoder chosen by name.",
         version="1",
         redoc_url=None,
+        static_url="/docs/static",
     )
     created = int(time.time())
 
@@ -141,12 +138,16 @@ def _server_timing(timings: Timings) -> str:
 
 
 def _complete(schema: dict[str, Any]) -> dict[str, Any]:
-    """FastAPI collects the schemas of typed parameters only; the body is read by the dialect."""
-    document = native.DocumentObject.model_json_schema()
-    schema["components"]["schemas"]["DocumentObject"] = document
-    for path in schema["paths"].values():
-        body = path.get("post", {}).get("requestBody", {}).get("content", {}).get(_JSON, {}).get("schema", {})
-        body.pop("$defs", None)
+    """FastAPI knows only what it reads itself; bodies are read by the dialect, and errors have one shape."""
+    schemas = schema["components"]["schemas"]
+    schemas["RerankBody"] = native.RerankBody.model_json_schema(ref_template=_REF)
+    schemas.update(schemas["RerankBody"].pop("$defs"))
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for operation in (operation for path in schema["paths"].values() for operation in path.values()):
+        refused = operation["responses"].get("422", {}).get("content", {}).get(_JSON, {}).get("schema", {})
+        if refused.get("$ref", "").endswith("HTTPValidationError"):
+            del operation["responses"]["422"]
     return schema
 
 

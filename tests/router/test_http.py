@@ -1,3 +1,5 @@
+import json
+import re
 from typing import Any
 
 import httpx
@@ -228,7 +230,7 @@ async def test_the_openapi_document_holds_for_what_is_sent(api: httpx.AsyncClien
     rerank = schema["paths"]["/v1/rerank"]["post"]
     asked = rerank["requestBody"]["content"]["application/json"]["schema"]
     answered = rerank["responses"]["200"]["content"]["application/json"]["schema"]
-    example = asked["example"]
+    example = schema["components"]["schemas"]["RerankBody"]["example"]
     jsonschema.validate(example, {**asked, "components": schema["components"]})
     response = await api.post("/v1/rerank", json=example)
     jsonschema.validate(response.json(), {**answered, "components": schema["components"]})
@@ -237,6 +239,14 @@ async def test_the_openapi_document_holds_for_what_is_sent(api: httpx.AsyncClien
     jsonschema.validate(failed.json(), {**error, "components": schema["components"]})
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"query": "q"}, {**asked, "components": schema["components"]})
+
+
+async def test_the_openapi_document_has_no_loose_ends(api: httpx.AsyncClient) -> None:
+    text = (await api.get("/openapi.json")).text
+    referred = set(re.findall(r'"#/components/schemas/(\w+)"', text))
+    assert referred <= set(json.loads(text)["components"]["schemas"])
+    assert {"RerankBody", "RerankReply", "ErrorReply", "ModelList", "DocumentObject"} <= referred
+    assert "ValidationError" not in text
 
 
 async def test_the_openapi_document_names_every_path(api: httpx.AsyncClient) -> None:
