@@ -25,26 +25,28 @@ def query(
     ] = None,
 ) -> None:
     """Rank the lines of files by a query."""
-    documents = [line for file in files for line in _lines(file)]
-    if not documents:
+    lines = [(file, number, line) for file in files for number, line in _lines(file)]
+    found = [(f"{file}:{number}" if len(files) > 1 else str(number), line) for file, number, line in lines]
+    if not found:
         raise ServiceError("there are no documents: the files hold no lines")
-    reply = ServiceClient(url or read_settings().url).rerank(text, documents, model, top_n)
+    reply = ServiceClient(url or read_settings().url).rerank(text, [line for _, line in found], model, top_n)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("rank", justify="right")
     table.add_column("score", justify="right")
     table.add_column("line", justify="right")
     table.add_column("document", overflow="fold")
     for rank, result in enumerate(reply["results"], 1):
-        index = result["index"]
-        table.add_row(str(rank), f"{result['relevance_score']:.4f}", str(index + 1), escape(documents[index]))
+        place, line = found[result["index"]]
+        table.add_row(str(rank), f"{result['relevance_score']:.4f}", escape(place), escape(line))
     console = Console()
     console.print(table)
     console.print(f"[dim]{reply['model']}, {reply['usage']['total_tokens']} tokens[/dim]")
 
 
-def _lines(file: Path) -> list[str]:
+def _lines(file: Path) -> list[tuple[int, str]]:
+    """Number, from 1, and text of each line that is not blank."""
     try:
         content = sys.stdin.read() if file == STDIN else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ServiceError(f"{file} cannot be read: {error}") from None
-    return [line for line in content.splitlines() if line.strip()]
+    return [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
