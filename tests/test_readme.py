@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from serve_app.catalog import Catalog
@@ -74,9 +75,8 @@ def started(real_models: Path) -> Iterator[Started]:
     try:
         yield Started(port, _printed_until_ready(make))
     finally:
-        children = subprocess.run(["pgrep", "-P", str(make.pid)], capture_output=True, text=True, check=True)
-        for pid in children.stdout.split():
-            os.kill(int(pid), 15)
+        for child in psutil.Process(make.pid).children():
+            child.terminate()
         make.wait(60)
         assert make.stdout is not None
         make.stdout.close()
