@@ -17,7 +17,6 @@ class ScoreJob:
     duration and not a moment, because the clocks of two nodes differ.
     """
 
-    request_id: str
     query: str
     documents: tuple[str, ...]
     timeout_s: float

@@ -36,7 +36,6 @@ class RerankService:
         self._admit(request)
         variant = choose(self.catalog, request.wish).variant
         job = ScoreJob(
-            request_id=request.request_id,
             query=request.query,
             documents=request.documents,
             timeout_s=request.timeout_s,

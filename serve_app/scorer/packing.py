@@ -5,7 +5,6 @@ The cost of a padded batch is longest × rows, so rows of like length go togethe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,16 +30,6 @@ class Batch:
     ids: NDArray[np.int64]
     segments: NDArray[np.int64]
     mask: NDArray[np.bool_]
-
-
-class Engine(Protocol):
-    """Whatever scores rows; blocking, to be called from one thread."""
-
-    token_budget: int
-
-    def run(self, rows: Sequence[Row]) -> list[float]:
-        """The relevance logit of each row; raises EngineFailure."""
-        ...
 
 
 def group(lengths: Sequence[int], token_budget: int) -> list[list[int]]:

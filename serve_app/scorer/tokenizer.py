@@ -73,10 +73,6 @@ class PairTokenizer:
         """The same on the caller's thread, for warm-up."""
         return self._assemble(self._head(query), documents, None)
 
-    def close(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
     def _head(self, query: str) -> TokenIds:
         """`[CLS] query [SEP]`. The query is whole as long as one token of a document fits beside it.
 

@@ -63,7 +63,7 @@ def variant(catalog: Catalog) -> Variant:
 
 async def _score(variant: Variant, handle: Any, timeout_s: float = 30.0) -> ScoreOutcome:
     scorers = RayScorers({variant.name: handle}, "rerank")
-    return await scorers.score(variant, ScoreJob("id", "q", ("d",), timeout_s))
+    return await scorers.score(variant, ScoreJob("q", ("d",), timeout_s))
 
 
 def _in_replica(cause: Exception) -> Exception:
