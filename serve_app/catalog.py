@@ -95,6 +95,8 @@ class Variant(_Block):
     labels: Literal[1, 2]
     """Outputs of the head; with two, relevance is logit 1 minus logit 0."""
     weights_file: Literal["model.safetensors", "pytorch_model.bin"]
+    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Pins the file's content as well, where it is known: a mirror of the hub may have others."""
     licence: str
     languages: tuple[str, ...]
     parameters: Annotated[int, Field(gt=0)]

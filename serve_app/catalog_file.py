@@ -9,13 +9,18 @@ from pydantic import ValidationError
 from serve_app.catalog import Catalog
 from serve_app.errors import ConfigurationError
 
-_SOURCE_TREE = Path(__file__).parent.parent / "configs" / "catalog.yaml"
-_INSTALLED = Path(__file__).parent / "configs" / "catalog.yaml"
+_SOURCE_TREE = Path(__file__).parent.parent / "configs"
+_INSTALLED = Path(__file__).parent / "configs"
+
+
+def shipped_config(name: str) -> Path:
+    """A file of `configs/` that comes with the package: of the source tree, or of the wheel."""
+    return (_SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED) / name
 
 
 def default_catalog_path() -> Path:
-    """The catalog that comes with the package: `configs/` of the source tree, or of the wheel."""
-    return _SOURCE_TREE if _SOURCE_TREE.is_file() else _INSTALLED
+    """The catalog that comes with the package."""
+    return shipped_config("catalog.yaml")
 
 
 def load_catalog(path: Path) -> Catalog:

@@ -45,6 +45,26 @@ def command() -> Path:
     return Path(sys.executable).parent / "rerank"
 
 
+def run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
+    """A command as a user types it, on a wide terminal."""
+    return subprocess.run(
+        [command(), *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        check=False,
+    )
+
+
+def refused(result: "subprocess.CompletedProcess[str]") -> str:
+    """What a command that ended with a sentence said."""
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
 @contextmanager
 def rerank_serve(*arguments: str, environment: Mapping[str, str], wait: bool = True) -> Iterator[Running]:
     """Start it on a free port, wait until it answers, and end it as Ctrl-C does."""

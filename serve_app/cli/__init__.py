@@ -8,18 +8,22 @@ from rich.markup import escape
 
 from serve_app.cli.evaluate import evaluate
 from serve_app.cli.models import models
+from serve_app.cli.pull import pull
 from serve_app.cli.query import query
 from serve_app.cli.serve import serve
+from serve_app.cli.verify import verify
 from serve_app.errors import RerankError
 
 app = typer.Typer(
-    help="Rerank documents with the MS MARCO cross-encoders: serve them, ask them, measure them.",
+    help="Rerank documents with the MS MARCO cross-encoders: fetch them, serve them, ask them, measure them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
 app.command()(models)
+app.command()(pull)
+app.command()(verify)
 app.command()(query)
 app.command(name="eval")(evaluate)
 

@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from rich.spinner import Spinner
 from serve_app import __version__
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.cli.client import ServiceClient
+from serve_app.cli.packages import require_packages
 from serve_app.errors import ConfigurationError
 from serve_app.settings import Settings, read_settings
 
@@ -51,7 +51,7 @@ def serve(
     settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
     names = tuple(name.strip() for name in variants.split(",") if name.strip()) if variants else ()
     _require_free(settings.host, settings.port)
-    _require_packages("ray", "fastapi", "torch", "transformers")
+    require_packages("ray", "fastapi", "torch", "transformers")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     try:
@@ -156,10 +156,3 @@ def _require_free(host: str, port: int) -> None:
         raise ConfigurationError(
             f"cannot listen on {host}:{port} ({error.strerror}): choose others with --host, --port"
         ) from None
-
-
-def _require_packages(*names: str) -> None:
-    if absent := [name for name in names if find_spec(name) is None]:
-        raise ConfigurationError(
-            f"serving needs {', '.join(absent)}: install rerank-serve[router,scorer] (`make install` does)"
-        )

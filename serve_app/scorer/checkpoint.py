@@ -30,7 +30,7 @@ def load_cross_encoder(variant: Variant, folder: Path) -> CrossEncoder:
     """The variant's model in fp32 on the CPU, ready to score; raises WeightsInvalid that says what is wrong."""
     entry = ARCHITECTURES[variant.architecture]
     model = _built(entry, folder, variant.labels)
-    state = _renamed(entry, _read_state(folder))
+    state = _renamed(entry, read_state(folder))
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -62,16 +62,19 @@ def _read_config(entry: Entry, folder: Path) -> PreTrainedConfig:
         raise WeightsInvalid(f"config.json of {folder.name} cannot be read: download the folder again") from error
 
 
-def _read_state(folder: Path) -> dict[str, Tensor]:
+def read_state(folder: Path) -> dict[str, Tensor]:
+    """The folder's tensors by their names in the file, safetensors first; raises WeightsInvalid."""
     try:
         if (file := folder / "model.safetensors").is_file():
             return load_file(file)
         state: dict[str, Tensor] = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
-        return state
     except FileNotFoundError as error:
         raise WeightsInvalid(f"{folder.name} has neither model.safetensors nor pytorch_model.bin") from error
     except (SafetensorError, UnpicklingError, RuntimeError, OSError, ValueError, EOFError) as error:
         raise WeightsInvalid(f"the weights of {folder.name} are damaged: download them again") from error
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise WeightsInvalid(f"the weights of {folder.name} are not a state dict: they hold more than tensors")
+    return state
 
 
 def _renamed(entry: Entry, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -29,7 +29,11 @@ def load(variant: Variant, models_dir: Path | None, device: Device, threads: int
     reserves no CPU.
     """
     torch.set_num_threads(threads)
-    folder = locate(variant, models_dir)
+    return load_folder(variant, locate(variant, models_dir), device)
+
+
+def load_folder(variant: Variant, folder: Path, device: Device) -> LoadedModel:
+    """Load and check what the folder holds; raises WeightsInvalid."""
     tokenizer = PairTokenizer.from_folder(folder)
     engine = TorchEngine.load(variant, folder, device, variant.serving.dtype, tokenizer.pad_id)
     engine.check(_warm_up_rows(tokenizer))

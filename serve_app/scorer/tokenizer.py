@@ -51,6 +51,7 @@ class PairTokenizer:
             if (file := folder / "tokenizer.json").is_file():
                 backend = Tokenizer.from_file(str(file))
             else:
+                # Accents go with the letter case, and CJK is split, as in BERT's own tokenizer.
                 wordpiece = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)
                 backend = wordpiece._tokenizer
         except Exception as error:  # the library raises plain Exception for every unreadable file

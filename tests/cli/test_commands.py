@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -10,61 +9,45 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Running, command, free_port
-
-
-def _run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [command(), *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "200", **environment},
-        check=False,
-    )
-
-
-def _refused(result: "subprocess.CompletedProcess[str]") -> str:
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stderr
+from tests.running import Running, command, free_port, refused, run
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--help"], ["serve", "models", "query", "eval"]),
+        (["--help"], ["serve", "models", "pull", "verify", "query", "eval"]),
         (["serve", "--help"], ["--models-dir", "--variants", "127.0.0.1"]),
         (["query", "--help"], ["QUERY", "--top-n", "RERANK_URL"]),
         (["eval", "--help"], ["--qrels", "candidates"]),
         (["models", "--help"], ["Pareto"]),
+        (["pull", "--help"], ["MODEL", "--to", "--all", "RERANK_MODELS_DIR", "broken off"]),
+        (["verify", "--help"], ["MODEL", "--models-dir", "published"]),
     ],
 )
 def test_help_suffices(arguments: list[str], said: list[str]) -> None:
-    result = _run(*arguments)
+    result = run(*arguments)
     assert result.returncode == 0
     for part in said:
         assert part in result.stdout
 
 
 def test_models_marks_the_pareto_front_and_the_default() -> None:
-    rows = {line.split()[1]: line for line in _run("models").stdout.splitlines() if line.startswith(("★", " "))}
+    rows = {line.split()[1]: line for line in run("models").stdout.splitlines() if line.startswith(("★", " "))}
     assert rows["minilm-l12"].startswith("★●")
     assert rows["minilm-l6"].startswith("★ ")
     assert "1,800" in rows["minilm-l6"]
-    assert len([line for line in _run("models").stdout.splitlines() if "/" in line and "docs/s" not in line]) >= 15
+    assert len([line for line in run("models").stdout.splitlines() if "/" in line and "docs/s" not in line]) >= 15
 
 
 def test_models_reads_another_catalog(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_text("default: x\n")
-    error = _refused(_run("models", "--catalog", str(tmp_path / "catalog.yaml")))
+    error = refused(run("models", "--catalog", str(tmp_path / "catalog.yaml")))
     assert "variants: Field required" in error
 
 
 def test_query_ranks_lines_of_files_and_stdin(service: Running, tmp_path: Path) -> None:
     (tmp_path / "documents.txt").write_text("the sea\n\nbread [bold]music[/bold]\n")
-    result = _run("query", "the river", str(tmp_path / "documents.txt"), "-", stdin="people\n", RERANK_URL=service.url)
+    result = run("query", "the river", str(tmp_path / "documents.txt"), "-", stdin="people\n", RERANK_URL=service.url)
     assert result.returncode == 0, result.stderr
     header, *rows, footer = result.stdout.splitlines()
     assert header.split() == ["rank", "score", "line", "document"]
@@ -78,12 +61,12 @@ def test_query_ranks_lines_of_files_and_stdin(service: Running, tmp_path: Path) 
 
 
 def test_query_repeats_what_the_service_says(service: Running) -> None:
-    error = _refused(_run("query", "q", "-", "--model", "minilm-l7", stdin="a", RERANK_URL=service.url))
+    error = refused(run("query", "q", "-", "--model", "minilm-l7", stdin="a", RERANK_URL=service.url))
     assert "there is no model 'minilm-l7'" in error
 
 
 def test_query_without_a_service_names_the_way_out() -> None:
-    error = _refused(_run("query", "q", "-", "--url", "http://127.0.0.1:9", stdin="a"))
+    error = refused(run("query", "q", "-", "--url", "http://127.0.0.1:9", stdin="a"))
     assert "no service answers at http://127.0.0.1:9" in error
     assert "rerank serve" in error
 
@@ -123,11 +106,11 @@ def test_eval_measures_what_the_service_answers(service: Running, tmp_path: Path
     texts = ["the sea", "bread", "music of people"]
     answer = service.http.post("/v1/rerank", json={"query": "the river", "documents": texts}).json()
     best, *_, worst = [result["index"] for result in answer["results"]]
-    run = _write_run(tmp_path, {"the river": texts})
+    path = _write_run(tmp_path, {"the river": texts})
     qrels = tmp_path / "qrels.txt"
     for relevant, ndcg, mrr in ((best, "1.0000", "1.0000"), (worst, "0.5000", "0.3333")):
         qrels.write_text(f"0 0 d{relevant} 1\n")
-        result = _run("eval", str(run), "--qrels", str(qrels), "--model", "minilm-l12", RERANK_URL=service.url)
+        result = run("eval", str(path), "--qrels", str(qrels), "--model", "minilm-l12", RERANK_URL=service.url)
         assert result.returncode == 0, result.stderr
         row = next(line for line in result.stdout.splitlines() if line.startswith("cross-encoder/ms-marco-MiniLM-L12"))
         assert row.split()[1:3] == [ndcg, mrr]
@@ -153,12 +136,12 @@ def test_eval_measures_what_the_service_answers(service: Running, tmp_path: Path
 def test_eval_says_which_line_is_wrong(tmp_path: Path, line: str, judgement: str, said: str) -> None:
     (tmp_path / "run.jsonl").write_text(line)
     (tmp_path / "qrels.txt").write_text(judgement)
-    error = _refused(_run("eval", str(tmp_path / "run.jsonl"), "--qrels", str(tmp_path / "qrels.txt")))
+    error = refused(run("eval", str(tmp_path / "run.jsonl"), "--qrels", str(tmp_path / "qrels.txt")))
     assert said in error.replace("\n", " ")
 
 
 def test_eval_of_files_that_are_not_there(tmp_path: Path) -> None:
-    assert "cannot be read" in _refused(_run("eval", "none.jsonl.gz", "--qrels", "none.txt"))
+    assert "cannot be read" in refused(run("eval", "none.jsonl.gz", "--qrels", "none.txt"))
 
 
 @pytest.mark.parametrize(
@@ -174,15 +157,15 @@ def test_eval_of_files_that_are_not_there(tmp_path: Path) -> None:
 def test_serve_refuses_what_cannot_work_before_it_starts(
     arguments: list[str], environment: dict[str, str], said: str
 ) -> None:
-    assert said in _refused(_run("serve", *arguments, **environment)).replace("\n", " ")
+    assert said in refused(run("serve", *arguments, **environment)).replace("\n", " ")
 
 
 def test_serve_refuses_a_gpu_that_is_not_there() -> None:
     if Path("/dev/nvidia0").exists():
         pytest.skip("needs a machine without a GPU")
-    assert "Ray sees no GPU here" in _refused(_run("serve", "--port", str(free_port()), RERANK_DEVICE="cuda"))
+    assert "Ray sees no GPU here" in refused(run("serve", "--port", str(free_port()), RERANK_DEVICE="cuda"))
 
 
 def test_serve_names_a_port_that_is_taken(service: Running) -> None:
     port = service.url.rsplit(":", 1)[1]
-    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in _refused(_run("serve", "--port", port))
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in refused(run("serve", "--port", port))

@@ -1,10 +1,13 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer, BertForSequenceClassification, BertTokenizer, PreTrainedTokenizerBase
 
+from serve_app.catalog import Catalog
 from serve_app.scorer.tokenizer import PairTokenizer
 from tests.checkpoints import write_checkpoint
+from tests.hub_server import Hub, hub_server
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +37,19 @@ def real_tokenizer(real_models: Path) -> PairTokenizer:
 @pytest.fixture(scope="session")
 def real_stock(real_models: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(real_models / "ms-marco-MiniLM-L12-v2")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that huggingface_hub talks to: a small checkpoint in the place of tinybert-l2-v2, and of any other."""
+    source = tmp_path / "hub"
+    write_checkpoint(source, seed=1)
+    with hub_server(source, catalog.variants["tinybert-l2-v2"].revision) as hub:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+        monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1_000)  # written at once; else 10 MB
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield hub

@@ -1,0 +1,309 @@
+"""A variant from a hub into a folder, and everything that can come between."""
+
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from serve_app.catalog import Catalog, Variant
+from serve_app.errors import ConfigurationError, WeightsInvalid, WeightsUnavailable
+from serve_app.scorer.loading import load_folder
+from serve_app.scorer.pull import pull
+from tests.checkpoints import write_checkpoint
+from tests.hub_server import Hub
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def variant(catalog: Catalog) -> Variant:
+    return catalog.variants["tinybert-l2-v2"]
+
+
+@pytest.fixture
+def pickled(catalog: Catalog) -> Variant:
+    return catalog.variants["nboost-tinybert"]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+def _nothing_is_named(models: Path, variant: Variant) -> bool:
+    return not (models / variant.folder).exists()
+
+
+def _left(models: Path) -> dict[str, int]:
+    """What waits for the next try."""
+    return {path.name: path.stat().st_size for folder in models.glob(".*.partial") for path in folder.iterdir()}
+
+
+def _staged(models: Path, variant: Variant, weights: bytes | None = None) -> Path:
+    """What an earlier try left, if it came so far."""
+    staging = models / f".{variant.folder}.{variant.revision[:7]}.partial"
+    staging.mkdir(parents=True)
+    if weights is not None:
+        (staging / WEIGHTS).write_bytes(weights)
+    return staging
+
+
+def _logit(variant: Variant, folder: Path) -> float:
+    in_fp32 = variant.model_copy(update={"serving": variant.serving.model_copy(update={"dtype": "fp32"})})
+    model = load_folder(in_fp32, folder, "cpu")
+    return model.engine.run(model.tokenizer.rows_now("the river", ["sea and bread"]))[0]
+
+
+def test_the_folder_holds_what_serving_needs_and_a_manifest(hub: Hub, variant: Variant, models: Path) -> None:
+    (hub.folder / "README.md").write_text("# not needed")
+    (hub.folder / "onnx.bin").write_bytes(b"0" * 5_000)
+    before = set(threading.enumerate())
+    pulled = pull(variant, models)
+    assert [path.name for path in models.iterdir()] == [variant.folder]
+    names = {path.name for path in pulled.folder.iterdir()}
+    assert names == {"config.json", WEIGHTS, "vocab.txt", "manifest.json"}
+    for name in names - {"manifest.json"}:
+        assert (pulled.folder / name).read_bytes() == (hub.folder / name).read_bytes()
+    manifest = json.loads((pulled.folder / "manifest.json").read_text())
+    assert (manifest["hub_id"], manifest["commit"], manifest["converted"]) == (variant.hub_id, hub.commit, None)
+    assert set(manifest["files"]) == names - {"manifest.json"}
+    asked = {path.rsplit("/", 1)[-1] for path in hub.model_requests()}
+    assert asked == {variant.revision, "config.json", WEIGHTS, "vocab.txt"}
+    started = {thread.name for thread in set(threading.enumerate()) - before}
+    assert all("process_request_thread" in name for name in started), "of the test's server, and no other"
+
+
+def test_pulled_twice_downloads_nothing(hub: Hub, variant: Variant, models: Path) -> None:
+    assert pull(variant, models).downloaded
+    hub.requests.clear()
+    assert not pull(variant, models).downloaded
+    assert hub.requests == []
+
+
+def test_pickled_weights_are_converted_once(hub: Hub, pickled: Variant, models: Path, tmp_path: Path) -> None:
+    stock = write_checkpoint(tmp_path / "stock", seed=3, labels=2)
+    state = {**stock.state_dict(), "fit_dense.weight": torch.zeros(4, 4)}
+    state["bert.embeddings.position_ids"] = torch.arange(512)
+    (hub.folder / WEIGHTS).unlink()
+    torch.save(state, hub.folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    for name in ("config.json", "vocab.txt"):
+        shutil.copy(tmp_path / "stock" / name, hub.folder / name)
+    pulled = pull(pickled, models)
+    assert {path.name for path in pulled.folder.iterdir()} == {"config.json", WEIGHTS, "vocab.txt", "manifest.json"}
+    converted = load_file(pulled.folder / WEIGHTS)
+    assert set(converted) == set(stock.state_dict())
+    for key, tensor in stock.state_dict().items():
+        assert torch.equal(converted[key], tensor)
+    assert pulled.manifest.converted is not None
+    assert pulled.manifest.converted.dropped == ("bert.embeddings.position_ids", "fit_dense.weight")
+    assert _logit(pickled, pulled.folder) == pytest.approx(_logit(pickled, tmp_path / "stock"), abs=1e-6)
+    hub.requests.clear()
+    assert not pull(pickled, models).downloaded
+    assert hub.requests == []
+
+
+def test_a_connection_that_breaks_is_taken_up_again(hub: Hub, variant: Variant, models: Path) -> None:
+    size = (hub.folder / WEIGHTS).stat().st_size
+    hub.cut[WEIGHTS] = size * 2 // 3
+    folder = pull(variant, models).folder
+    assert (folder / WEIGHTS).read_bytes() == (hub.folder / WEIGHTS).read_bytes()
+    assert size <= hub.sent < 1.1 * size + 5_000, "the second answer is the rest"
+
+
+def test_a_download_that_was_given_up_goes_on_where_it_stopped(hub: Hub, variant: Variant, models: Path) -> None:
+    hub.stalls[WEIGHTS] = 50_000
+    with pytest.raises(WeightsUnavailable, match="the hub did not answer in time"):
+        pull(variant, models)
+    assert _nothing_is_named(models, variant)
+    assert _left(models)[WEIGHTS] == 50_000
+    hub.stalls.clear()
+    hub.sent = 0
+    folder = pull(variant, models).folder
+    assert (folder / WEIGHTS).read_bytes() == (hub.folder / WEIGHTS).read_bytes()
+    rest = sum((hub.folder / name).stat().st_size for name in (WEIGHTS, "vocab.txt")) - 50_000
+    assert hub.sent == rest, "nothing twice"
+    assert _left(models) == {}
+
+
+def test_a_hub_without_ranges_sends_everything_again(hub: Hub, variant: Variant, models: Path) -> None:
+    content = (hub.folder / WEIGHTS).read_bytes()
+    _staged(models, variant, content[:50_000])
+    hub.ranges = False
+    assert (pull(variant, models).folder / WEIGHTS).read_bytes() == content
+
+
+def test_a_slow_hub_is_waited_for(hub: Hub, variant: Variant, models: Path) -> None:
+    hub.pause_s = 0.005  # longer in all than the timeout, which is between two answers
+    assert pull(variant, models).downloaded
+
+
+def test_a_wrong_checksum_keeps_nothing(hub: Hub, variant: Variant, models: Path) -> None:
+    hub.corrupt.add(WEIGHTS)
+    with pytest.raises(WeightsInvalid, match=f"{WEIGHTS} of .* came with a wrong checksum and was deleted: try again"):
+        pull(variant, models)
+    assert _nothing_is_named(models, variant)
+    assert WEIGHTS not in _left(models)
+    hub.corrupt.clear()
+    assert pull(variant, models).downloaded
+
+
+@pytest.mark.parametrize("file", ["config.json", "vocab.txt"])
+def test_small_files_have_a_checksum_too(hub: Hub, variant: Variant, models: Path, file: str) -> None:
+    hub.corrupt.add(file)
+    with pytest.raises(WeightsInvalid, match=f"{file} of .* wrong checksum"):
+        pull(variant, models)
+
+
+def test_a_file_that_comes_truncated_is_not_named(hub: Hub, variant: Variant, models: Path) -> None:
+    hub.short.add(WEIGHTS)
+    with pytest.raises(WeightsUnavailable, match="a file of another length: try again"):
+        pull(variant, models)
+    assert _nothing_is_named(models, variant)
+
+
+def test_what_is_too_long_starts_again(hub: Hub, variant: Variant, models: Path) -> None:
+    _staged(models, variant, b"0" * 2**20)
+    assert pull(variant, models).downloaded
+
+
+ANSWERS = [
+    (404, "RepoNotFound", "the hub has no cross-encoder/ms-marco-TinyBERT-L2-v2, or hides it"),
+    (404, "RevisionNotFound", "the hub does not have cross-encoder/ms-marco-TinyBERT-L2-v2 at revision 81d1926"),
+    (401, "", "the hub answered 401: a private repository, or an HF_TOKEN that is not valid"),
+    (403, "GatedRepo", "only to those who accepted its terms: set HF_TOKEN"),
+    (403, "", "the hub answered 403"),
+    (500, "", "the hub answered 500: try again later"),
+    (503, "", "the hub answered 503: try again later"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "said"), ANSWERS)
+@pytest.mark.parametrize("what", ["revision", WEIGHTS])
+def test_an_answer_that_refuses_becomes_a_sentence(
+    hub: Hub, variant: Variant, models: Path, what: str, status: int, code: str, said: str
+) -> None:
+    hub.status[variant.revision if what == "revision" else what] = (status, code)
+    with pytest.raises(WeightsUnavailable, match=said) as caught:
+        pull(variant, models)
+    assert _nothing_is_named(models, variant)
+    assert "http" not in caught.value.message
+
+
+@pytest.mark.parametrize("file", ["config.json", WEIGHTS])
+def test_a_repository_without_a_file_that_serving_needs(hub: Hub, variant: Variant, models: Path, file: str) -> None:
+    (hub.folder / file).unlink()
+    with pytest.raises(WeightsUnavailable, match=f"the hub has no {file} of"):
+        pull(variant, models)
+
+
+def test_a_repository_without_a_tokenizer(hub: Hub, variant: Variant, models: Path) -> None:
+    (hub.folder / "vocab.txt").unlink()
+    with pytest.raises(WeightsInvalid, match=r"the tokenizer of .* cannot be read"):
+        pull(variant, models)
+    assert _nothing_is_named(models, variant)
+
+
+def test_no_network(variant: Variant, models: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(WeightsUnavailable, match="the hub cannot be reached"):
+        pull(variant, models)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsUnavailable, match="HF_HUB_OFFLINE forbids"):
+        pull(variant, models)
+    assert not models.exists()
+
+
+def test_a_mirror_with_other_weights_is_refused(hub: Hub, variant: Variant, models: Path) -> None:
+    pinned = variant.model_copy(update={"weights_sha256": "0" * 64})
+    with pytest.raises(WeightsInvalid, match=r"model.safetensors of .* is not the file that the catalog pins"):
+        pull(pinned, models)
+    assert hub.sent == 0
+
+
+def test_weights_that_do_not_fit_get_no_name(hub: Hub, variant: Variant, models: Path) -> None:
+    state = load_file(hub.folder / WEIGHTS)
+    del state["classifier.weight"]
+    save_file(state, hub.folder / WEIGHTS)
+    with pytest.raises(WeightsInvalid, match=r"missing head\.out\.weight"):
+        pull(variant, models)
+    assert _nothing_is_named(models, variant)
+
+
+def test_a_damaged_folder_is_pulled_again(hub: Hub, variant: Variant, models: Path) -> None:
+    weights = pull(variant, models).folder / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert pull(variant, models).downloaded
+    assert weights.read_bytes() == (hub.folder / WEIGHTS).read_bytes()
+    weights.unlink()
+    assert pull(variant, models).downloaded
+
+
+def test_a_folder_of_another_revision_is_replaced(hub: Hub, variant: Variant, models: Path) -> None:
+    pull(variant, models)
+    newer = variant.model_copy(update={"revision": "b" * 40})
+    hub.commit = "b" * 40
+    assert pull(newer, models).manifest.commit == "b" * 40
+    assert not pull(newer, models).downloaded
+
+
+def test_a_folder_that_someone_else_made_is_left_alone(hub: Hub, variant: Variant, models: Path) -> None:
+    models.mkdir()
+    write_checkpoint(models / variant.folder, seed=2)
+    with pytest.raises(ConfigurationError, match=r"was not made by `rerank pull`.*move it away"):
+        pull(variant, models)
+    assert hub.requests == []
+
+
+def test_a_file_where_the_folder_should_be(hub: Hub, variant: Variant, models: Path) -> None:
+    models.write_text("")
+    with pytest.raises(ConfigurationError, match=r"tinybert-l2-v2 cannot be written to .*: Not a directory"):
+        pull(variant, models)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of its own, with the options of the test's parameter."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", place], check=False, capture_output=True
+    )
+    if done.returncode:
+        pytest.skip(f"needs the right to mount a tmpfs: {done.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize("mounted", ["ro"], indirect=True)
+def test_a_read_only_folder(hub: Hub, variant: Variant, mounted: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"tinybert-l2-v2 cannot be written to .*: Read-only file system"):
+        pull(variant, mounted)
+
+
+@pytest.mark.parametrize("mounted", ["size=64k"], indirect=True)
+def test_a_disk_that_is_too_small_is_known_before(hub: Hub, variant: Variant, mounted: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"tinybert-l2-v2 needs 0\.2 MB more in .*, which has 0\.1 MB free"):
+        pull(variant, mounted)
+    assert hub.sent == 0
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, "config.json"])
+def test_a_disk_that_fills_up_on_the_way(hub: Hub, variant: Variant, models: Path, file: str) -> None:
+    (_staged(models, variant) / file).symlink_to("/dev/full")
+    with pytest.raises(ConfigurationError, match=r"cannot be written to .*: No space left on device"):
+        pull(variant, models)
+    assert _nothing_is_named(models, variant)
+
+
+@pytest.mark.parametrize("mounted", ["size=260k"], indirect=True)
+def test_room_for_the_conversion_is_asked_for_as_well(hub: Hub, pickled: Variant, mounted: Path) -> None:
+    torch.save(load_file(hub.folder / WEIGHTS), hub.folder / "pytorch_model.bin")
+    (hub.folder / WEIGHTS).unlink()
+    with pytest.raises(ConfigurationError, match=r"needs 0\.3 MB more in .*, which has 0\.3 MB free"):
+        pull(pickled, mounted)
