@@ -16,6 +16,7 @@ import pytest
 from serve_app.catalog import Catalog
 from serve_app.settings import Settings
 from tests.conftest import ROOT
+from tests.hub_server import hub_server
 from tests.running import free_port
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,7 +40,16 @@ def _blocks() -> list[Block]:
     ]
 
 
-SERVE, CURL, TEST, MODELS, QUERY = _blocks()
+SERVE, CURL, TEST, PULL, VERIFY, MODELS, QUERY = _blocks()
+
+
+def _run(block: Block, folder: Path, **environment: str) -> str:
+    command = block.command.replace(".venv/bin/rerank", f"{ROOT}/.venv/bin/rerank")
+    environment = {**os.environ, "COLUMNS": "100", **environment}
+    done = subprocess.run(
+        ["bash", "-e", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
 
 
 @dataclass(frozen=True)
@@ -49,13 +59,8 @@ class Started:
 
     def run(self, block: Block, folder: Path) -> str:
         """The output of a block, on the port that the service has here."""
-        command = block.command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
-        command = command.replace(".venv/bin/rerank", f"{ROOT}/.venv/bin/rerank")
-        environment = {**os.environ, "RERANK_URL": f"http://127.0.0.1:{self.port}", "COLUMNS": "100"}
-        done = subprocess.run(
-            ["bash", "-e", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True
-        )
-        return done.stdout
+        here = Block(block.command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}"), block.output)
+        return _run(here, folder, RERANK_URL=f"http://127.0.0.1:{self.port}")
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +134,22 @@ def test_query_prints_the_table_that_is_shown(started: Started, tmp_path: Path) 
     assert printed[0] == shown[0]
     assert float(printed[1].pop(1)) == pytest.approx(float(shown[1].pop(1)), abs=0.005)
     assert printed == shown
+
+
+def test_pull_and_verify_work_as_shown(real_models: Path, tmp_path: Path, catalog: Catalog) -> None:
+    """From a server in the hub's place, with the weights at hand."""
+    variant = catalog.variants["minilm-l12"]
+    home = str(tmp_path / "home")
+    with hub_server(real_models / variant.folder, variant.revision) as hub:
+        printed = _run(PULL, tmp_path, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0", HF_HOME=home)
+    assert printed.startswith("✓ minilm-l12: ")
+    (tmp_path / "models" / variant.folder / "manifest.json").unlink()  # as the text says: not the published file
+    assert VERIFY.output is not None
+    table = VERIFY.output.splitlines()
+    for line, shown in zip(_run(VERIFY, tmp_path).splitlines()[: len(table)], table, strict=True):
+        for word, expected in zip(line.split(), shown.split(), strict=True):
+            is_number = re.fullmatch(r"[+-]?\d+\.\d+", expected)
+            assert float(word) == pytest.approx(float(expected), abs=1e-3) if is_number else word == expected
 
 
 def test_models_lists_the_variants(started: Started, tmp_path: Path, catalog: Catalog) -> None:
