@@ -294,7 +294,10 @@ def test_a_disk_that_is_too_small_is_known_before(hub: Hub, variant: Variant, mo
 
 
 @pytest.mark.parametrize("file", [WEIGHTS, "config.json"])
-def test_a_disk_that_fills_up_on_the_way(hub: Hub, variant: Variant, models: Path, file: str) -> None:
+def test_a_disk_that_fills_up_on_the_way(
+    hub: Hub, variant: Variant, models: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 10 * 2**20)  # as it is, so no buffer hides it
     (_staged(models, variant) / file).symlink_to("/dev/full")
     with pytest.raises(ConfigurationError, match=r"cannot be written to .*: No space left on device"):
         pull(variant, models)
