@@ -29,6 +29,8 @@ class Hub:
     url: str = ""
     requests: list[str] = field(default_factory=list)
     """`METHOD path` of each, in order; a range is appended."""
+    authorizations: list[str] = field(default_factory=list)
+    """The header of each that had one."""
     sent: int = 0
     """Bytes of file content."""
     status: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, with_body: bool) -> None:
         hub, path = self.hub, unquote(urlsplit(self.path).path)
         wanted = self.headers.get("Range", "")
+        hub.authorizations += self.headers.get_all("Authorization", [])
         hub.requests.append(f"{self.command} {path} {wanted}".strip())
         for ending, (status, code) in hub.status.items():
             if path.endswith(ending):

@@ -219,6 +219,14 @@ def test_no_network(variant: Variant, models: Path, hub: Hub, monkeypatch: pytes
     assert not models.exists()
 
 
+def test_the_token_goes_with_every_request(
+    hub: Hub, variant: Variant, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    pull(variant, models)
+    assert hub.authorizations == ["Bearer hf_secret"] * len(hub.model_requests())
+
+
 def test_a_mirror_with_other_weights_is_refused(hub: Hub, variant: Variant, models: Path) -> None:
     pinned = variant.model_copy(update={"weights_sha256": "0" * 64})
     with pytest.raises(WeightsInvalid, match=r"model.safetensors of .* is not the file that the catalog pins"):
@@ -237,9 +245,11 @@ def test_weights_that_do_not_fit_get_no_name(hub: Hub, variant: Variant, models:
 
 def test_a_damaged_folder_is_pulled_again(hub: Hub, variant: Variant, models: Path) -> None:
     weights = pull(variant, models).folder / WEIGHTS
-    weights.write_bytes(weights.read_bytes()[:-1])
-    assert pull(variant, models).downloaded
-    assert weights.read_bytes() == (hub.folder / WEIGHTS).read_bytes()
+    whole = weights.read_bytes()
+    for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
+        weights.write_bytes(damaged)
+        assert pull(variant, models).downloaded
+        assert weights.read_bytes() == whole
     weights.unlink()
     assert pull(variant, models).downloaded
 

@@ -50,6 +50,13 @@ def test_a_download_that_was_broken_off_is_not_used(hub: Hub, variant: Variant) 
     assert (locate(variant, None) / WEIGHTS).read_bytes() == (hub.folder / WEIGHTS).read_bytes()
 
 
+def test_a_folder_in_which_another_program_cached_the_config_alone(hub: Hub, variant: Variant, tmp_path: Path) -> None:
+    place = f"models--{variant.hub_id.replace('/', '--')}/snapshots/{variant.revision}"
+    (tmp_path / "cache" / place).mkdir(parents=True)
+    shutil.copy(hub.folder / "config.json", tmp_path / "cache" / place)
+    assert (locate(variant, None) / WEIGHTS).is_file()
+
+
 def test_pickled_weights_are_served_as_they_are(hub: Hub, catalog: Catalog) -> None:
     """And nobody is asked to convert them: every path is of the repository itself."""
     pickled = catalog.variants["nboost-tinybert"]
