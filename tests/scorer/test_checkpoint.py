@@ -149,6 +149,14 @@ def test_a_damaged_folder_says_what_is_wrong(
     assert str(tmp_path) not in caught.value.message
 
 
+def test_a_training_checkpoint_is_no_state_dict(tmp_path: Path, variant: Variant) -> None:
+    stock = write_checkpoint(tmp_path, seed=10)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save({**stock.state_dict(), "epoch": 3}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(WeightsInvalid, match="they hold more than tensors"):
+        load_cross_encoder(variant, tmp_path)
+
+
 def test_a_pickle_that_runs_code_is_refused(tmp_path: Path, variant: Variant) -> None:
     write_checkpoint(tmp_path, seed=10)
     (tmp_path / "model.safetensors").unlink()
