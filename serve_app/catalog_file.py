@@ -15,7 +15,8 @@ _INSTALLED = Path(__file__).parent / "configs"
 
 def shipped_config(name: str) -> Path:
     """A file of `configs/` that comes with the package: of the source tree, or of the wheel."""
-    return (_SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED) / name
+    in_tree = _SOURCE_TREE / name  # beside an installed package, some other one may have left a folder `configs`
+    return in_tree if in_tree.is_file() else _INSTALLED / name
 
 
 def default_catalog_path() -> Path:
