@@ -45,6 +45,8 @@ class Hub:
     pause_s: float = 0.0
     """Between two chunks."""
     ranges: bool = True
+    elsewhere: bool = False
+    """Whether large files come from another host, as the hub's do."""
     closing: Event = field(default_factory=Event)
 
     def model_requests(self) -> list[str]:
@@ -104,6 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
         name = path.rsplit("/", 1)[-1]
         if "/resolve/" not in path or not (hub.folder / name).is_file():
             return self._send(404, {"X-Error-Code": "EntryNotFound"}, b"", with_body)
+        if hub.elsewhere and (hub.folder / name).stat().st_size >= LARGE and not path.startswith("/elsewhere/"):
+            there = hub.url.replace("127.0.0.1", "localhost") + f"/elsewhere/resolve/{name}"
+            return self._send(302, {"Location": there}, b"", with_body)
         return self._send_file(name, wanted, with_body)
 
     def _send(self, status: int, headers: dict[str, str], body: bytes, with_body: bool) -> None:

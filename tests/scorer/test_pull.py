@@ -227,6 +227,17 @@ def test_the_token_goes_with_every_request(
     assert hub.authorizations == ["Bearer hf_secret"] * len(hub.model_requests())
 
 
+def test_the_token_does_not_go_to_the_host_that_large_files_come_from(
+    hub: Hub, variant: Variant, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hub.elsewhere = True
+    assert pull(variant, models).downloaded
+    there = [path for path in hub.model_requests() if path.startswith("/elsewhere/")]
+    assert there == [f"/elsewhere/resolve/{WEIGHTS}"]
+    assert len(hub.authorizations) == len(hub.model_requests()) - 1
+
+
 def test_a_mirror_with_other_weights_is_refused(hub: Hub, variant: Variant, models: Path) -> None:
     pinned = variant.model_copy(update={"weights_sha256": "0" * 64})
     with pytest.raises(WeightsInvalid, match=r"model.safetensors of .* is not the file that the catalog pins"):
