@@ -46,5 +46,5 @@ clean:
 	@touch $@
 
 .venv/developing: .venv/serving
-	$(PIP) --editable ".[router,scorer,cluster,loadtest,dev]"
+	$(PIP) --editable ".[router,scorer,cluster,training,loadtest,dev]"
 	@touch $@
