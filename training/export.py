@@ -22,6 +22,8 @@ def export(student: CrossEncoder, teacher: Path, folder: Path) -> None:
     settings = cast(PreTrainedModel, student.body).config.to_diff_dict()
     kept = {*CONFIG, "model_type", "hidden_act", "layer_norm_eps", "type_vocab_size"}
     config = {key: value for key, value in settings.items() if key in kept}
+    config["id2label"] = {"0": "LABEL_0"}  # without it, transformers expects two labels
+    config["dtype"] = "float32"  # to compute in, whatever the file holds
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     tokenizer = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n", encoding="utf-8")

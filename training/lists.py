@@ -1,7 +1,8 @@
 """Which passages the teacher is asked about, for which queries: everything that is random here follows from the seed.
 
-Three kinds of training lists, because each shows the student something else: candidates of a first stage (as it will
-meet them), real queries with what BM25 finds, and queries made from passages, which have a certain answer.
+Four kinds of training lists, because each shows the student something else: candidates of a first stage (as it will
+meet them), real queries with what BM25 finds, queries made from passages, which have a certain answer, and questions
+about what passages speak of, which some answer and others only mention.
 """
 
 import random
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import bm25s
 
 from training.corpus import Corpus
+from training.questions import make_questions
 
 _QUESTION = re.compile(r"(?:what|how|who|when|where|why|which|is|are|can|does|do)\b[^.?!]{8,80}\?", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.?!]\s")
@@ -21,7 +23,7 @@ HELD_OUT = 40
 REAL = 15_000
 """Real queries: those for which BM25 finds the most, since the passages were not collected for them."""
 RANKS = ((1, 1), (2, 2), (3, 3), (4, 10), (11, 50))
-"""One passage of each range of BM25 ranks for a real query."""
+"""One passage of each range of BM25 ranks, for a real query or a question."""
 MADE = 20_000
 """Queries made from passages."""
 OTHERS = 2
@@ -49,8 +51,8 @@ class Plan:
         return sum(len(each.passages) for each in (*self.training, *self.held_out))
 
 
-def make_plan(corpus: Corpus, seed: int) -> Plan:
-    """Choose the lists."""
+def make_plan(corpus: Corpus, seed: int, questions: int) -> Plan:
+    """Choose the lists, with so many questions about the passages' subjects."""
     rng = random.Random(seed)
     first_stage = rng.sample(corpus.retrieved, len(corpus.retrieved))
     held_out = [ScoringList(each.query, each.passages) for each in first_stage[:HELD_OUT]]
@@ -59,13 +61,15 @@ def make_plan(corpus: Corpus, seed: int) -> Plan:
     index = _Bm25(corpus.passages)
     training += _real_queries(index, [query for query in corpus.queries if query not in hidden], rng)
     training += _made_queries(index, corpus.passages, rng)
+    asked = make_questions([query for query in corpus.queries if query not in hidden], corpus.passages, questions, rng)
+    training += [_spread(each, rng) for each in index.search(asked, RANKS[-1][1])]
     return Plan(training, held_out)
 
 
 def _real_queries(index: "_Bm25", queries: Sequence[str], rng: random.Random) -> Iterator[ScoringList]:
     found = index.search(queries, RANKS[-1][1])
     for each in sorted(found, key=lambda each: -each.score_per_word)[:REAL]:
-        yield ScoringList(each.query, [each.passages[rng.randint(first, last) - 1] for first, last in RANKS])
+        yield _spread(each, rng)
 
 
 def _made_queries(index: "_Bm25", passages: Sequence[str], rng: random.Random) -> Iterator[ScoringList]:
@@ -90,6 +94,10 @@ def _made(text: str, rng: random.Random) -> str:
     return " ".join(chosen)
 
 
+def _spread(found: "_Found", rng: random.Random) -> ScoringList:
+    return ScoringList(found.query, [found.passages[rng.randint(first, last) - 1] for first, last in RANKS])
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     query: str
@@ -106,6 +114,8 @@ class _Bm25:
 
     def search(self, queries: Sequence[str], depth: int) -> Sequence[_Found]:
         """The best passages for each query, best first."""
+        if not queries:  # bm25s 0.3 fails on none
+            return []
         tokens = bm25s.tokenize(list(queries), return_ids=False, show_progress=False)
         results = self._index.retrieve(tokens, k=depth)
         found = zip(queries, results.documents.tolist(), results.scores[:, 0].tolist(), tokens, strict=True)

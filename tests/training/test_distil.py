@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sentence_transformers
 import torch
 
 from serve_app.catalog import Catalog
@@ -123,6 +124,15 @@ def test_what_is_exported_is_served_with_the_same_scores(
         exact = student(torch.from_numpy(row.ids)[None].long(), segments[None].long(), None)
     assert model.engine.run(rows) == pytest.approx(exact.tolist(), abs=5e-3)  # fp16 rounds weights by 0.05 %
     assert read_state(tmp_path / "out")["classifier.weight"].dtype == torch.float16
+
+
+def test_sentence_transformers_reads_what_is_exported(folder: Path, tmp_path: Path, catalog: Catalog) -> None:
+    export(_student(folder), folder, tmp_path / "out")
+    ours = load_folder(catalog.in_dtype("fp32").variants["minilm-l6"], tmp_path / "out", "cpu")
+    theirs = sentence_transformers.CrossEncoder(str(tmp_path / "out"), device="cpu", activation_fn=torch.nn.Identity())
+    documents = ["the sea and the mountain", "bread"]
+    scores = theirs.predict([("river", document) for document in documents])
+    assert ours.engine.run(ours.tokenizer.rows_now("river", documents)) == pytest.approx(scores.tolist(), abs=1e-4)
 
 
 def test_agreement_of_orders() -> None:
