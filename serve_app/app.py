@@ -35,6 +35,8 @@ class AppArgs(BaseModel):
     variants: tuple[str, ...] = ()
     """Only these are served, and all start at once. When empty, all of the catalog are served, and the default one
     starts at once."""
+    default: str | None = None
+    """Answers requests that name no model, instead of the catalog's default."""
     models_dir: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Dtype | None = None
@@ -67,6 +69,8 @@ def served_catalog(args: AppArgs) -> Catalog:
     catalog = load_catalog(args.catalog or default_catalog_path())
     if args.variants:
         catalog = catalog.only(args.variants)
+    if args.default:
+        catalog = catalog.with_default(args.default)
     return catalog if args.dtype is None else catalog.in_dtype(args.dtype)
 
 

@@ -46,12 +46,12 @@ class TierRule(_Block):
 
 
 class Figures(_Block):
-    """Published figures (the MS MARCO cross-encoder table of the sentence-transformers documentation)."""
+    """Published figures (the MS MARCO cross-encoder table of the sentence-transformers documentation), or our own."""
 
     ndcg10: Annotated[float, Field(gt=0, le=100)]
     """NDCG@10 on TREC Deep Learning 2019, in percent."""
-    mrr10: Annotated[float, Field(gt=0, le=100)]
-    """MRR@10 on MS MARCO dev, in percent."""
+    mrr10: Annotated[float, Field(gt=0, le=100)] | None = None
+    """MRR@10 on MS MARCO dev, in percent, where it has been measured."""
     docs_per_second_v100: Annotated[float, Field(gt=0)]
     """Documents per second on one V100."""
 
@@ -90,6 +90,9 @@ class Variant(_Block):
     name: Name
     hub_id: HubId
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]
+    """A commit of the hub repository; of a bundled variant, the beginning of its weights' SHA-256."""
+    bundled: bool = False
+    """Whether its weights come with the package, and from nowhere else."""
     aliases: tuple[Alias, ...] = ()
     architecture: Architecture
     labels: Literal[1, 2]
@@ -179,13 +182,13 @@ class Catalog(_Block):
 
         Raises ConfigurationError for an unknown name.
         """
-        chosen: dict[str, Variant] = {}
-        for name in names:
-            if (variant := self.find(name)) is None:
-                raise ConfigurationError(f"the catalog has no variant {name!r}; it has {', '.join(self.variants)}")
-            chosen[variant.name] = variant
+        chosen = {variant.name: variant for variant in map(self._named, names)}
         default = self.default if self.default in chosen else next(iter(chosen))
         return Catalog(default=default, tiers=self.tiers, variants=chosen)  # a copy would keep the cached names
+
+    def with_default(self, name: str) -> "Catalog":
+        """The same variants with another default; raises ConfigurationError for an unknown name."""
+        return Catalog(default=self._named(name).name, tiers=self.tiers, variants=self.variants)
 
     def in_dtype(self, dtype: Dtype) -> "Catalog":
         """The same variants, all computed in `dtype`."""
@@ -194,3 +197,8 @@ class Catalog(_Block):
             for name, v in self.variants.items()
         }
         return Catalog(default=self.default, tiers=self.tiers, variants=changed)
+
+    def _named(self, name: str) -> Variant:
+        if (variant := self.find(name)) is None:
+            raise ConfigurationError(f"the catalog has no variant {name!r}; it has {', '.join(self.variants)}")
+        return variant

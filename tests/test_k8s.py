@@ -13,4 +13,5 @@ def test_the_serve_config_is_one_that_ray_and_the_application_take() -> None:
     module, _, builder = application.import_path.partition(":")
     assert (Path(ROOT, *module.split(".")).with_suffix(".py").is_file(), builder) == (True, "build")
     args = AppArgs.model_validate(application.args)
-    assert len(served_catalog(args).variants) == 15
+    catalog = served_catalog(args)
+    assert (len(catalog.variants), catalog.default) == (16, "minilm-l12")

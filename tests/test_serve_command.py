@@ -27,8 +27,21 @@ def _ready_or_not(service: Running) -> httpx.Response:
     return response
 
 
-def test_without_any_weights_it_starts_and_names_two_ways_to_provide_them(tmp_path: Path) -> None:
-    with rerank_serve("--models-dir", str(tmp_path), environment={}) as service:
+def test_without_network_and_weights_it_ranks_with_what_the_package_brings() -> None:
+    with rerank_serve(environment={}) as service:
+        assert _ready_or_not(service).json()["model"] == "rerank-serve/rerank-tiny"
+        documents = ["Berlin is well known for its museums.", "Berlin has a population of 3,520,031.", "A good soup."]
+        body = {"query": "How many people live in Berlin?", "documents": documents}
+        answer = service.http.post("/v1/rerank", json=body).json()
+        assert [result["index"] for result in answer["results"]] == [1, 0, 2]
+        time.sleep(2)  # for the command to look as well, and to print
+        printed = " ".join(stop(service.process).split())
+    assert "✓ rerank-tiny: ready on cpu" in printed
+    assert "15 more load on their first request" in printed
+
+
+def test_a_variant_without_weights_starts_and_names_two_ways_to_provide_them(tmp_path: Path) -> None:
+    with rerank_serve("--models-dir", str(tmp_path), "--variants", "minilm-l12", environment={}) as service:
         ready = _ready_or_not(service)
         assert ready.status_code == 503
         assert "no weights of cross-encoder/ms-marco-MiniLM-L12-v2 are at hand" in ready.json()["error"]["message"]

@@ -20,7 +20,7 @@ QUERY = "the river in berlin"
 DOCUMENTS = ["sea and bread", "", "a house of music", "people of the mountain " * 200, "berlin"]
 
 
-def _rerank(service: Running, model: str | None = None, **fields: Any) -> httpx.Response:
+def _rerank(service: Running, model: str = "minilm-l12", **fields: Any) -> httpx.Response:
     return service.http.post("/v1/rerank", json={"model": model, "query": QUERY, "documents": DOCUMENTS, **fields})
 
 
@@ -122,7 +122,7 @@ def test_the_model_list_shows_what_is_live(service: Running) -> None:
         "reason": None,
     }
     assert states["nboost-bert-large"]["status"] == "idle"
-    assert service.http.get("/ready").json()["model"] == "cross-encoder/ms-marco-MiniLM-L12-v2"
+    assert service.http.get("/ready").json()["model"] == "rerank-serve/rerank-tiny"
 
 
 def test_request_ids_are_echoed_or_made(service: Running) -> None:

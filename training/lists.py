@@ -19,7 +19,7 @@ _QUESTION = re.compile(r"(?:what|how|who|when|where|why|which|is|are|can|does|do
 _SENTENCE_END = re.compile(r"[.?!]\s")
 
 HELD_OUT = 40
-"""Queries with all their candidates that are kept from training: what is chosen, is chosen by them."""
+"""First-stage lists that are kept from training with all others of their queries: what is chosen, is chosen by them."""
 REAL = 15_000
 """Real queries: those for which BM25 finds the most, since the passages were not collected for them."""
 RANKS = ((1, 1), (2, 2), (3, 3), (4, 10), (11, 50))

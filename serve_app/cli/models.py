@@ -27,6 +27,8 @@ def models(
     console.print(_table(known, with_ids))
     console.print("★ no other is at once as accurate and as fast  ● answers when no model is named")
     console.print("[dim]NDCG@10: TREC DL 2019. MRR@10: MS MARCO dev. docs/s: one V100. As published.[/dim]")
+    for variant in (each for each in known.variants.values() if each.bundled):
+        console.print(f"[dim]{variant.name} comes with the package; its NDCG@10 is our own measurement.[/dim]")
     if not with_ids:
         console.print("[dim]A terminal of 140 columns shows the hub ids, which are names as well.[/dim]")
 
@@ -52,7 +54,7 @@ def _cells(catalog: Catalog, variant: Variant) -> tuple[str, ...]:
         variant.name,
         str(variant.tier),
         f"{figures.ndcg10:.2f}",
-        f"{figures.mrr10:.2f}",
+        "–" if figures.mrr10 is None else f"{figures.mrr10:.2f}",
         f"{figures.docs_per_second_v100:,.0f}",
         f"{variant.price_per_1k_docs:.4f}",
         f"{variant.parameters / 1e6:.1f}M",

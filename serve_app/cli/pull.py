@@ -1,6 +1,7 @@
 """`rerank pull`: weights from the hub into a folder that a cluster without a network can mount."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from serve_app.catalog import Catalog
+from serve_app.catalog import Variant
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.cli.packages import require_packages
 from serve_app.errors import ConfigurationError, WeightsInvalid, WeightsUnavailable
@@ -20,7 +21,9 @@ def pull(
         list[str] | None, typer.Argument(metavar="[MODEL]...", help="Variants, by any of their names.")
     ] = None,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Where they go. Default: RERANK_MODELS_DIR.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every variant of the catalog.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every variant of the catalog that does not come with the package.")
+    ] = False,
     catalog: Annotated[
         Path | None, typer.Option(help="Catalog file. Default: RERANK_CATALOG, else the built-in.")
     ] = None,
@@ -37,15 +40,18 @@ def pull(
     if bool(models) == everything:
         raise ConfigurationError("which? name models (`rerank models` lists them), or pull all of them with --all")
     known = load_catalog(catalog or settings.catalog or default_catalog_path())
-    _pull_each(known.only(models) if models else known, parent, Console())
+    chosen = known.only(models) if models else known
+    if models and (bundled := [variant.name for variant in chosen.variants.values() if variant.bundled]):
+        raise ConfigurationError(f"{', '.join(bundled)} comes with the package: there is nothing to pull")
+    _pull_each([variant for variant in chosen.variants.values() if not variant.bundled], parent, Console())
 
 
-def _pull_each(catalog: Catalog, parent: Path, console: Console) -> None:
+def _pull_each(variants: Sequence[Variant], parent: Path, console: Console) -> None:
     # torch takes seconds to import; nobody should wait for it to be told that an option is wrong.
     from serve_app.scorer.pull import pull as pull_one
 
     failed: list[str] = []
-    for variant in catalog.variants.values():
+    for variant in variants:
         began = time.monotonic()
         try:
             pulled = pull_one(variant, parent)

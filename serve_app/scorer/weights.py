@@ -18,6 +18,8 @@ def find(variant: Variant, models_dir: Path | None) -> Path:
     for parent in (BUNDLED, models_dir):
         if parent is not None and (folder := parent / variant.folder).is_dir():
             return folder
+    if variant.bundled:
+        raise WeightsUnavailable(f"{variant.name} comes with the package, and this one lacks it: install it again")
     return hub.cached(variant) or hub.download(variant)
 
 

@@ -33,7 +33,8 @@ def test_help_suffices(arguments: list[str], said: list[str]) -> None:
 
 def test_models_marks_the_pareto_front_and_the_default() -> None:
     rows = {line.split()[1]: line for line in run("models").stdout.splitlines() if line.startswith(("★", " "))}
-    assert rows["minilm-l12"].startswith("★●")
+    assert rows["minilm-l12"].startswith("★ ")
+    assert rows["rerank-tiny"].startswith(" ●")
     assert rows["minilm-l6"].startswith("★ ")
     assert "1,800" in rows["minilm-l6"]
     assert len([line for line in run("models").stdout.splitlines() if "/" in line and "docs/s" not in line]) >= 15

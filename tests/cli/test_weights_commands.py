@@ -62,6 +62,7 @@ def test_pull_all_goes_on_after_one_that_fails_and_tells_of_it(hub: Hub, tmp_pat
         (["minilm-l6"], "where to? name a folder with --to DIR or RERANK_MODELS_DIR"),
         (["--to", "models"], "which? name models"),
         (["--to", "models", "--all", "minilm-l6"], "which? name models"),
+        (["--to", "models", "rerank-tiny"], "rerank-tiny comes with the package: there is nothing to pull"),
         (["--to", "models", "minilm-l7"], "the catalog has no variant 'minilm-l7'"),
         (["--to", "/dev/null", "tinybert-l2-v2"], "tinybert-l2-v2 cannot be written to /dev/null: Not a directory"),
     ],

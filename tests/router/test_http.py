@@ -193,7 +193,7 @@ async def test_the_model_list_is_openais(api: httpx.AsyncClient, scorers: FakeSc
     scorers.states["minilm-l6"] = ScorerState("ready", 2, "cpu", "bf16")
     listed = (await api.get("/v1/models")).json()
     assert listed["object"] == "list"
-    assert len(listed["data"]) == 15
+    assert len(listed["data"]) == 16
     l6 = next(model for model in listed["data"] if model["name"] == "minilm-l6")
     assert (l6["id"], l6["object"], l6["owned_by"]) == (
         "cross-encoder/ms-marco-MiniLM-L6-v2",
@@ -214,9 +214,9 @@ async def test_one_model_by_any_of_its_names(api: httpx.AsyncClient) -> None:
 
 async def test_health_is_not_readiness(api: httpx.AsyncClient, scorers: FakeScorers) -> None:
     assert (await api.get("/health")).json() == {"status": "ok"}
-    scorers.states["minilm-l12"] = ScorerState("unavailable", 1, reason="no weights")
+    scorers.states["rerank-tiny"] = ScorerState("unavailable", 1, reason="no weights")
     response = await api.get("/ready")
     assert response.status_code == 503
     assert response.json()["error"]["message"].endswith("is unavailable: no weights")
-    scorers.states["minilm-l12"] = ScorerState("ready", 1, "cpu", "fp32")
+    scorers.states["rerank-tiny"] = ScorerState("ready", 1, "cpu", "fp32")
     assert (await api.get("/ready")).status_code == 200

@@ -9,7 +9,7 @@ from serve_app.router.selection import choose
 @pytest.mark.parametrize(
     ("wish", "variant", "because"),
     [
-        (None, "minilm-l12", "default route"),
+        (None, "rerank-tiny", "default route"),
         ("minilm-l6", "minilm-l6", "named"),
         ("  MiniLM-L6 ", "minilm-l6", "named"),
         ("cross-encoder/ms-marco-MiniLM-L-6-v2", "minilm-l6", "named"),
