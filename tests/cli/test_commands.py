@@ -58,7 +58,7 @@ def test_query_ranks_lines_of_files_and_stdin(service: Running, tmp_path: Path) 
     path = tmp_path / "documents.txt"
     expected = {f"{path}:1 the sea", f"{path}:3 bread [bold]music[/bold]", "-:1 people"}
     assert {" ".join(row.split()[2:]) for row in rows} == expected
-    assert "cross-encoder/ms-marco-MiniLM-L12-v2" in footer
+    assert "rerank-serve/rerank-tiny" in footer
 
 
 def test_query_repeats_what_the_service_says(service: Running) -> None:
@@ -105,7 +105,8 @@ def _write_run(folder: Path, candidates: Mapping[str, list[str]], name: str = "r
 
 def test_eval_measures_what_the_service_answers(service: Running, tmp_path: Path) -> None:
     texts = ["the sea", "bread", "music of people"]
-    answer = service.http.post("/v1/rerank", json={"query": "the river", "documents": texts}).json()
+    body = {"model": "minilm-l12", "query": "the river", "documents": texts}
+    answer = service.http.post("/v1/rerank", json=body).json()
     best, *_, worst = [result["index"] for result in answer["results"]]
     path = _write_run(tmp_path, {"the river": texts})
     qrels = tmp_path / "qrels.txt"

@@ -58,7 +58,7 @@ async def test_explicit_nulls_unknown_fields_and_booleans_as_strings(api: httpx.
         },
     )
     assert response.json()["results"][0]["document"] == {"text": "a"}
-    assert response.json()["model"] == "cross-encoder/ms-marco-MiniLM-L12-v2"
+    assert response.json()["model"] == "rerank-serve/rerank-tiny"
 
 
 async def test_the_model_in_the_path_wins(api: httpx.AsyncClient, scorers: FakeScorers) -> None:
