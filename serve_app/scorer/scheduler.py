@@ -1,5 +1,8 @@
 """Which slices go to the device when it frees: a pure queue, and a thin asyncio rim that obeys it.
 
+Shortest remaining work first: a request of ten documents does not wait for one of a thousand, and the mean wait is the
+least possible. Waiting counts: it makes a request's work look shorter, so that none starves.
+
 `@serve.batch` alone cuts a batch every few milliseconds even while the device is busy, and what is cut waits
 frozen: at 250 small requests/s that gave p50/p99 of 1719/3435 ms, forming the batch when the device frees 28/39 ms.
 So a batch is formed here, at that moment, and sent through the deployment's batched method whole.
@@ -12,10 +15,14 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serve_app.errors import DeadlineExceeded, EngineFailure, RerankError
 from serve_app.scorer.packing import Row, group
+
+HALVED_EVERY_S = 4.0
+"""Waiting this long makes the remaining work look half as long. 1,000 passages of MS MARCO that have waited for 27 s go
+before ten that just came."""
 
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
@@ -41,55 +48,70 @@ def cut(rows: Sequence[Row], token_budget: int) -> list[Slice]:
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """What one request still waits for; `deadline` on the queue's clock."""
+    """What one request still waits for; `came` and `deadline` on the queue's clock."""
 
     waiting: deque[Slice]
+    came: float
     deadline: float
     logits: list[float]
     unscored: int
     inference_s: float = 0.0
+    tokens: int = field(init=False)
+    """Padded tokens that wait."""
+
+    def __post_init__(self) -> None:
+        self.tokens = sum(part.tokens for part in self.waiting)
+
+    def take(self) -> Slice:
+        """The next slice."""
+        part = self.waiting.popleft()
+        self.tokens -= part.tokens
+        return part
 
 
 class SliceQueue:
-    """Requests take turns, a slice each, until a release is full: nobody starves, and small requests finish early."""
+    """Requests wait here, and give their slices to one release after the other."""
 
     def __init__(self, token_budget: int) -> None:
         self._token_budget = token_budget
-        self._turns: deque[Work] = deque()
+        self._waiting: list[Work] = []
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self._waiting)
 
     def add(self, work: Work) -> None:
         """Let the request wait for its turn."""
-        self._turns.append(work)
+        self._waiting.append(work)
 
     def drop(self, work: Work) -> None:
         """Forget what is left of a request."""
         with contextlib.suppress(ValueError):
-            self._turns.remove(work)
+            self._waiting.remove(work)
 
     def take_expired(self, now: float) -> list[Work]:
         """Requests whose answer comes too late, removed before they cost anything more."""
-        late = [work for work in self._turns if work.deadline <= now]
+        late = [work for work in self._waiting if work.deadline <= now]
         for work in late:
-            self._turns.remove(work)
+            self._waiting.remove(work)
         return late
 
-    def release(self) -> list[tuple[Work, Slice]]:
-        """The next slices for the device: at least one if any waits, else at most a token budget of them."""
+    def release(self, now: float) -> list[tuple[Work, Slice]]:
+        """The next slices for the device: at least one if any waits, else at most a token budget of them.
+
+        What remains of the shortest request goes first; what does not fit waits, and lets smaller slices pass.
+        """
         released: list[tuple[Work, Slice]] = []
         room = self._token_budget
-        while self._turns:
-            work = self._turns[0]
-            room -= work.waiting[0].tokens
-            if released and room < 0:
-                break
-            self._turns.popleft()
-            released.append((work, work.waiting.popleft()))
-            if work.waiting:
-                self._turns.append(work)
+        for work in sorted(self._waiting, key=lambda work: _apparent_tokens(work, now)):
+            while work.waiting and (not released or work.waiting[0].tokens <= room):
+                released.append((work, work.take()))
+                room -= released[-1][1].tokens
+        self._waiting = [work for work in self._waiting if work.waiting]
         return released
+
+
+def _apparent_tokens(work: Work, now: float) -> float:
+    return work.tokens * math.exp2((work.came - now) / HALVED_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +146,7 @@ class Scheduler:
         """
         came = self._clock()
         slices = deque(cut(rows, self._token_budget))
-        work = Work(slices, came + timeout_s, [math.nan] * len(rows), len(rows))
+        work = Work(slices, came, came + timeout_s, [math.nan] * len(rows), len(rows))
         self._callers[work] = asyncio.get_running_loop().create_future()
         self._queue.add(work)
         if self._feeding is None or self._feeding.done():
@@ -141,7 +163,7 @@ class Scheduler:
         while self._queue:
             for late in self._queue.take_expired(self._clock()):
                 self._fail(late, DeadlineExceeded("the answer was not ready in time: send fewer documents"))
-            if released := self._queue.release():
+            if released := self._queue.release(self._clock()):
                 await self._run(released)
 
     async def _run(self, released: list[tuple[Work, Slice]]) -> None:
