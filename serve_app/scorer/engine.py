@@ -3,21 +3,24 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
-from torch import Tensor
 
 from serve_app.catalog import Dtype, Variant
 from serve_app.errors import EngineFailure, WeightsInvalid
 from serve_app.scorer.checkpoint import load_cross_encoder
 from serve_app.scorer.heads import CrossEncoder
+from serve_app.scorer.inference import InferenceModel
 from serve_app.scorer.packing import Batch, Row, group, pad
 from serve_app.scoring import Device
 
 CPU_TOKEN_BUDGET = 2_048
 """Padded tokens of one pass on a CPU. MiniLM-L12 in bf16 on two Zen 5 cores scored 57 docs/s with 2,048, 55 with 1,024,
 48 with 4,096 and 40 with 8,192."""
+
+LEAST_TOKEN_BUDGET = 512
+"""The longest row alone."""
 
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -32,9 +35,12 @@ class TorchEngine:
         self.device = device
         self.dtype = dtype
         self.token_budget = token_budget
+        self.splits = 0
+        """Batches for which the device had no memory."""
         self._pad_id = pad_id
-        self._model = model.to(device)
-        self._model.body.to(dtype=_DTYPES[dtype])
+        model.to(device)
+        model.body.to(dtype=_DTYPES[dtype])
+        self._model = InferenceModel(model)
 
     @classmethod
     def load(cls, variant: Variant, folder: Path, device: Device, dtype: Dtype, pad_id: int) -> "TorchEngine":
@@ -48,7 +54,7 @@ class TorchEngine:
         logits = [0.0] * len(rows)
         try:
             for members in group([len(row.ids) for row in rows], self.token_budget):
-                scored = self._forward(pad([rows[i] for i in members], self._pad_id)).tolist()
+                scored = self._score([rows[i] for i in members])
                 for index, logit in zip(members, scored, strict=True):
                     logits[index] = logit
         except RuntimeError as error:  # torch's word for everything from out of memory to a lost device
@@ -68,13 +74,32 @@ class TorchEngine:
         if (gap := float((alone - together).abs().max())) > _TOLERANCE[self.dtype]:
             raise WeightsInvalid(f"the same pair scores {gap:.2g} apart in two batches on {self.device}: not served")
 
-    def _forward(self, batch: Batch) -> Tensor:
+    def _score(self, rows: Sequence[Row]) -> list[float]:
+        """One batch; when the device has no memory for it, its halves, and smaller batches from now on."""
+        try:
+            return self._forward(pad(rows, self._pad_id))
+        except torch.OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+        # Out of the except clause: a traceback would keep the tensors of the failed pass alive.
+        self.splits += 1
+        tokens = len(rows) * max(len(row.ids) for row in rows)
+        self.token_budget = min(self.token_budget, max(LEAST_TOKEN_BUDGET, tokens // 2))
+        _log.warning(
+            "%s has no memory for %d rows: batches of %d tokens from now on", self.device, len(rows), self.token_budget
+        )
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+        half = len(rows) // 2
+        return [logit for part in (rows[:half], rows[half:]) for logit in self._forward(pad(part, self._pad_id))]
+
+    def _forward(self, batch: Batch) -> list[float]:
         ids, segments, mask = (torch.from_numpy(part) for part in (batch.ids, batch.segments, batch.mask))
         # Without padding there is no mask, and attention may use its faster kernels.
         on_device = None if bool(batch.mask.all()) else mask.to(self.device)
         with torch.inference_mode():
-            logits: Tensor = self._model(ids.to(self.device), segments.to(self.device), on_device)
-        return logits.cpu()
+            logits = self._model(ids.to(self.device), segments.to(self.device), on_device)
+        return cast(list[float], logits.tolist())
 
 
 def native_dtype(device: Device) -> Literal["fp32", "fp16", "bf16"]:

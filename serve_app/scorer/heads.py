@@ -69,13 +69,19 @@ class CrossEncoder(nn.Module):
         super().__init__()
         self.body: nn.Module = body
         self.head = head
-        self._reads_segments = reads_segments
+        self.reads_segments = reads_segments
 
     def forward(self, ids: Tensor, segments: Tensor, mask: Tensor | None) -> Tensor:
-        """`ids`, `segments` int64 [rows, length], `mask` bool or None for no padding → fp32 logits [rows]."""
-        extra = {"token_type_ids": segments} if self._reads_segments else {}
-        hidden = self.body(input_ids=ids, attention_mask=mask, **extra).last_hidden_state
-        logits: Tensor = self.head(hidden[:, 0].float())
+        """`ids`, `segments` int64 [rows, length], `mask` bool or None for no padding → fp32 logits [rows].
+
+        The whole body in transformers' own words; `encoder` has the pass that serves.
+        """
+        extra = {"token_type_ids": segments} if self.reads_segments else {}
+        return self.judge(self.body(input_ids=ids, attention_mask=mask, **extra).last_hidden_state[:, 0])
+
+    def judge(self, cls: Tensor) -> Tensor:
+        """The [CLS] rows [rows, hidden] → fp32 logits [rows]."""
+        logits: Tensor = self.head(cls.float())
         return logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
 
 
@@ -89,6 +95,13 @@ class Entry:
     keys: Mapping[str, str]
     harmless: tuple[str, ...] = ()
     reads_segments: bool = True
+    feed_forward_key: str = "intermediate_size"
+    """What its configuration calls the size of the feed-forward part."""
+
+    def hub_name(self, key: str) -> str:
+        """The checkpoint's name of one of our keys."""
+        theirs, ours = next((theirs, ours) for theirs, ours in self.keys.items() if key.startswith(ours))
+        return theirs + key[len(ours) :]
 
 
 _POSITIONS = "embeddings.position_ids"  # a buffer that old versions of transformers saved
@@ -123,5 +136,6 @@ ARCHITECTURES: Mapping[Architecture, Entry] = {
         keys={"bert_model.": "body.", "_classification_layer.": "head.out."},
         harmless=(f"bert_model.{_POSITIONS}",),
         reads_segments=False,
+        feed_forward_key="hidden_dim",
     ),
 }

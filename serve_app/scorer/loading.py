@@ -26,9 +26,11 @@ def load(variant: Variant, models_dir: Path | None, device: Device, threads: int
     """Find, load and check the variant; raises WeightsUnavailable, WeightsInvalid.
 
     `threads` is how many of the CPU one forward pass uses: Ray would leave it at one for a replica that
-    reserves no CPU.
+    reserves no CPU. On a GPU the process takes no more memory than its share of it.
     """
     torch.set_num_threads(threads)
+    if device == "cuda":
+        torch.cuda.set_per_process_memory_fraction(variant.serving.gpu_share)
     return load_folder(variant, locate(variant, models_dir), device)
 
 

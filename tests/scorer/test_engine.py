@@ -120,6 +120,51 @@ def test_a_device_that_fails_is_an_engine_failure(
     assert "CUDA out of memory at 0x7f, pid 12" in caplog.text
 
 
+class _SmallDevice:
+    """A model on a device that has no memory for more than `room` padded tokens at once."""
+
+    def __init__(self, model: Any, room: int) -> None:
+        self._model, self._room = model, room
+        self.passes: list[int] = []
+
+    def __call__(self, ids: torch.Tensor, segments: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        if ids.numel() > self._room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.passes.append(ids.numel())
+        logits: torch.Tensor = self._model(ids, segments, mask)
+        return logits
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_later_ones_are_smaller(
+    engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = tokenizer.rows_now("the river", ["sea " * 60] * 70)
+    length = len(rows[0].ids)
+    monkeypatch.setattr(engine, "token_budget", 32 * length)
+    expected = engine.run(rows)
+    device = _SmallDevice(engine._model, room=16 * length)
+    monkeypatch.setattr(engine, "_model", device)
+    monkeypatch.setattr(engine, "splits", 0)
+    assert engine.run(rows) == pytest.approx(expected, abs=1e-5)
+    assert (engine.splits, engine.token_budget) == (2, 16 * length)
+    assert f"batches of {16 * length} tokens from now on" in caplog.text
+    device.passes.clear()
+    assert engine.run(rows) == pytest.approx(expected, abs=1e-5)
+    assert device.passes == [16 * length] * 4 + [6 * length]
+    assert engine.splits == 2
+
+
+def test_what_does_not_fit_after_halving_is_an_engine_failure(
+    engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "token_budget", 4_096)
+    monkeypatch.setattr(engine, "_model", _SmallDevice(engine._model, room=20))
+    with pytest.raises(EngineFailure):
+        engine.run(tokenizer.rows_now("the river", ["sea " * 60] * 4))
+    with pytest.raises(EngineFailure):
+        engine.run(tokenizer.rows_now("the river", ["sea " * 60]))
+
+
 @pytest.mark.parametrize(
     ("has", "dtype"),
     [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"), ({"avx512_bf16": False, "avx2": True}, "fp32")],

@@ -41,6 +41,16 @@ def test_a_sound_folder_is_loaded_with_the_threads_it_is_given(folder: Path, var
     assert len(model.engine.run(model.tokenizer.rows_now("the river", ["sea", "bread"]))) == 2
 
 
+def test_on_a_gpu_the_process_takes_no_more_memory_than_its_share(
+    folder: Path, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)  # there is no GPU here
+    monkeypatch.setattr("serve_app.scorer.loading.load_folder", lambda *_: None)
+    load(variant, folder.parent, "cuda", threads=1)
+    assert shares == [variant.serving.gpu_share]
+
+
 def test_weights_that_give_no_finite_score_are_not_served(folder: Path, variant: Variant) -> None:
     state = load_file(folder / "model.safetensors")
     state["classifier.bias"].fill_(float("nan"))
