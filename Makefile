@@ -3,12 +3,15 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install serve test test-slow check format lint types contracts clean
+.PHONY: install serve bench test test-slow check format lint types contracts clean
 
 install: .venv/serving  ## what `rerank` needs to serve
 
 serve: .venv/serving  ## the service on http://127.0.0.1:8000, until Ctrl-C
 	$(RUN)/rerank serve
+
+bench: .venv/developing  ## documents per second here, beside sentence-transformers
+	$(RUN)/rerank bench
 
 test: .venv/developing  ## the tests that take seconds
 	$(RUN)/pytest

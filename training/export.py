@@ -17,7 +17,8 @@ from training.student import CONFIG
 def export(student: CrossEncoder, teacher: Path, folder: Path) -> None:
     """Write the folder, with the vocabulary of the teacher's; other files that are there stay."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = {_hub_key(key): tensor.to(torch.float16) for key, tensor in student.state_dict().items()}
+    hub_name = ARCHITECTURES[Architecture.BERT].hub_name
+    state = {hub_name(key): tensor.to(torch.float16) for key, tensor in student.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     settings = cast(PreTrainedModel, student.body).config.to_diff_dict()
     kept = {*CONFIG, "model_type", "hidden_act", "layer_norm_eps", "type_vocab_size"}
@@ -28,8 +29,3 @@ def export(student: CrossEncoder, teacher: Path, folder: Path) -> None:
     tokenizer = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n", encoding="utf-8")
     shutil.copyfile(teacher / "vocab.txt", folder / "vocab.txt")
-
-
-def _hub_key(key: str) -> str:
-    theirs, ours = next((t, o) for t, o in ARCHITECTURES[Architecture.BERT].keys.items() if key.startswith(o))
-    return theirs + key[len(ours) :]

@@ -13,6 +13,7 @@ from serve_app.cli.query import query
 from serve_app.cli.serve import serve
 from serve_app.cli.verify import verify
 from serve_app.errors import RerankError
+from serve_app.scorer.bench import bench
 
 app = typer.Typer(
     help="Rerank documents with the MS MARCO cross-encoders: fetch them, serve them, ask them, measure them.",
@@ -26,6 +27,7 @@ app.command()(pull)
 app.command()(verify)
 app.command()(query)
 app.command(name="eval")(evaluate)
+app.command()(bench)
 
 
 def main() -> None:

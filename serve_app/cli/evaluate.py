@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from serve_app.cli.client import ServiceClient
-from serve_app.cli.run_file import Judgements, RunLine, Scores, read_judgements, read_run
 from serve_app.errors import ConfigurationError
+from serve_app.run_file import Judgements, RunLine, Scores, read_judgements, read_run
 from serve_app.settings import read_settings
 
 RELEVANT_GRADE = 2

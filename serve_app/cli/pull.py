@@ -11,8 +11,8 @@ from rich.markup import escape
 
 from serve_app.catalog import Variant
 from serve_app.catalog_file import default_catalog_path, load_catalog
-from serve_app.cli.packages import require_packages
 from serve_app.errors import ConfigurationError, WeightsInvalid, WeightsUnavailable
+from serve_app.packages import require_packages
 from serve_app.settings import read_settings
 
 

@@ -17,8 +17,8 @@ from rich.spinner import Spinner
 from serve_app import __version__
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.cli.client import ServiceClient
-from serve_app.cli.packages import require_packages
 from serve_app.errors import ConfigurationError
+from serve_app.packages import require_packages
 from serve_app.settings import Settings, read_settings
 
 APP_NAME = "rerank"

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from serve_app.catalog_file import default_catalog_path, load_catalog, shipped_config
-from serve_app.cli.packages import require_packages
 from serve_app.errors import RerankError, WeightsInvalid, WeightsUnavailable
+from serve_app.packages import require_packages
 from serve_app.settings import read_settings
 
 if TYPE_CHECKING:

@@ -15,13 +15,14 @@ from tests.running import Running, command, free_port, refused, run
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--help"], ["serve", "models", "pull", "verify", "query", "eval"]),
+        (["--help"], ["serve", "models", "pull", "verify", "query", "eval", "bench"]),
         (["serve", "--help"], ["--models-dir", "--variants", "127.0.0.1"]),
         (["query", "--help"], ["QUERY", "--top-n", "RERANK_URL"]),
         (["eval", "--help"], ["--qrels", "candidates"]),
         (["models", "--help"], ["Pareto"]),
         (["pull", "--help"], ["MODEL", "--to", "--all", "RERANK_MODELS_DIR", "broken off"]),
         (["verify", "--help"], ["MODEL", "--models-dir", "published"]),
+        (["bench", "--help"], ["MODEL", "--run", "--qrels", "sentence-transformers", "peak"]),
     ],
 )
 def test_help_suffices(arguments: list[str], said: list[str]) -> None:
