@@ -62,6 +62,15 @@ class Figures(_Block):
         return mine != theirs and all(m >= t for m, t in zip(mine, theirs, strict=True))
 
 
+class Shape(_Block):
+    """Sizes of the transformer: what its speed depends on."""
+
+    layers: Annotated[int, Field(ge=1)]
+    hidden: Annotated[int, Field(ge=1)]
+    heads: Annotated[int, Field(ge=1)]
+    feed_forward: Annotated[int, Field(ge=1)]
+
+
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 
 
@@ -103,6 +112,7 @@ class Variant(_Block):
     licence: str
     languages: tuple[str, ...]
     parameters: Annotated[int, Field(gt=0)]
+    shape: Shape
     tier: Tier
     price_per_1k_docs: Annotated[float, Field(ge=0)]
     """US dollars for 1,000 documents."""

@@ -15,12 +15,19 @@ def find(variant: Variant, models_dir: Path | None) -> Path:
 
     Downloads them when no local folder has them; raises WeightsUnavailable with the hub's reason, WeightsInvalid.
     """
+    if folder := at_hand(variant, models_dir):
+        return folder
+    if variant.bundled:
+        raise WeightsUnavailable(f"{variant.name} comes with the package, and this one lacks it: install it again")
+    return hub.download(variant)
+
+
+def at_hand(variant: Variant, models_dir: Path | None) -> Path | None:
+    """The same, as far as nothing has to be downloaded."""
     for parent in (BUNDLED, models_dir):
         if parent is not None and (folder := parent / variant.folder).is_dir():
             return folder
-    if variant.bundled:
-        raise WeightsUnavailable(f"{variant.name} comes with the package, and this one lacks it: install it again")
-    return hub.cached(variant) or hub.download(variant)
+    return None if variant.bundled else hub.cached(variant)
 
 
 def locate(variant: Variant, models_dir: Path | None) -> Path:

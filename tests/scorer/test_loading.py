@@ -1,6 +1,6 @@
 """What stands between a folder of weights and a replica that calls itself ready."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,9 +63,9 @@ def test_a_score_that_depends_on_the_batch_is_not_served(
     folder: Path, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The warm-up pairs have to be so different in length that a mask which leaks shows."""
-    forward: Callable[..., torch.Tensor] = TorchEngine._forward
+    forward = TorchEngine._forward
 
-    def without_mask(engine: TorchEngine, batch: Batch) -> torch.Tensor:
+    def without_mask(engine: TorchEngine, batch: Batch) -> list[float]:
         batch.mask.fill(True)
         return forward(engine, batch)
 
