@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import DistilBertModel
 
 from serve_app.errors import WeightsInvalid
+from serve_app.scorer.attention import attention_on, padding_bias
 from serve_app.scorer.heads import CrossEncoder
 
 ROWS_HINT = 2_048
@@ -32,7 +33,7 @@ class InferenceModel:
             parts = [_distilbert_layer(layer) for layer in body.transformer.layer]
         else:
             parts = [_bert_layer(layer) for layer in body.encoder.layer]
-        heads = body.config.num_attention_heads
+        self._heads = heads = body.config.num_attention_heads
         self._reads_segments = model.reads_segments
         self._embeddings = body.embeddings
         self._widen = getattr(body, "embeddings_project", None)  # of ELECTRA whose embeddings are narrower
@@ -45,10 +46,12 @@ class InferenceModel:
         hidden = self._embeddings(ids, token_type_ids=segments) if self._reads_segments else self._embeddings(ids)
         if self._widen is not None:
             hidden = self._widen(hidden)
-        of_keys = None if mask is None else mask[:, None, None]
+        bias = None if mask is None else padding_bias(mask, self._heads, hidden.dtype)
+        if bias is not None and hidden.device.type == "cpu" and self._layers:
+            bias = bias.contiguous()  # once, and not in every layer
         for layer in self._layers:
-            hidden = layer(hidden, of_keys)
-        return self._judge(self._last(hidden, of_keys))
+            hidden = layer(hidden, bias)
+        return self._judge(self._last(hidden, bias))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +86,29 @@ class _Layer:
     """One layer, for every row: attention, then the feed-forward part, each added to its input and normed."""
 
     def __init__(self, parts: _Parts, heads: int) -> None:
-        self._heads = heads
+        self._heads, self._attend = heads, attention_on(parts.query.weight.device)
         self._project = _product(parts.query, parts.key, parts.value)
         self._rest = _Rest(parts)
 
-    def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def __call__(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
         query, key, value = _split(self._project(hidden), 3, self._heads)
-        return self._rest(_attend(query, key, value, mask), hidden)
+        return self._rest(self._attend(query, key, value, bias), hidden)
 
 
 class _LastLayer:
     """The same for the [CLS] row alone."""
 
     def __init__(self, parts: _Parts, heads: int) -> None:
-        self._heads = heads
+        self._heads, self._attend = heads, attention_on(parts.query.weight.device)
         self._query = _product(parts.query)
         self._key_value = _product(parts.key, parts.value)
         self._rest = _Rest(parts)
 
-    def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def __call__(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
         first = hidden[:, :1].contiguous()
         [query] = _split(self._query(first), 1, self._heads)
         key, value = _split(self._key_value(hidden), 2, self._heads)
-        return self._rest(_attend(query, key, value, mask), first)[:, 0]
+        return self._rest(self._attend(query, key, value, None if bias is None else bias[:, :, :1]), first)[:, 0]
 
 
 class _Rest:
@@ -124,12 +127,6 @@ def _split(projected: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
     """[rows, length, parts x hidden] → `parts` times [rows, heads, length, hidden / heads]."""
     rows, length, _ = projected.shape
     return projected.view(rows, length, parts, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """→ [rows, length of the query, hidden]; `mask` bool [rows, 1, 1, length], True on real tokens."""
-    attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    return attended.transpose(1, 2).flatten(2)
 
 
 class _Product:
