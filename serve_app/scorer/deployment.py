@@ -112,5 +112,7 @@ class Scorer:
         except RerankError as error:
             _log.warning("%s is not available: %s", self._variant.name, error)
             return error
-        _log.info("%s is ready on %s in %s", self._variant.name, model.engine.device, model.engine.dtype)
+        engine = model.engine
+        way = f"{engine.path} batches of {engine.token_budget} tokens"
+        _log.info("%s is ready on %s in %s, %s", self._variant.name, engine.device, engine.dtype, way)
         return _Live(model, Scheduler(self.score_slices, model.engine.token_budget))

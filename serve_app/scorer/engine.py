@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
+from torch import Tensor
 
-from serve_app.catalog import Dtype, Variant
+from serve_app.catalog import Variant
 from serve_app.errors import EngineFailure, WeightsInvalid
 from serve_app.scorer.checkpoint import load_cross_encoder
 from serve_app.scorer.heads import CrossEncoder
 from serve_app.scorer.inference import InferenceModel
-from serve_app.scorer.packing import Batch, Row, group, pad
+from serve_app.scorer.packing import Row
+from serve_app.scorer.paths import PathName, choose_path
 from serve_app.scoring import Device
 
 CPU_TOKEN_BUDGET = 2_048
@@ -29,37 +31,52 @@ _TOLERANCE = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.25}
 
 
 class TorchEngine:
-    """Scores rows with a cross-encoder, in padded batches of like length."""
+    """Scores rows with a cross-encoder, in batches under a token budget."""
 
-    def __init__(self, model: CrossEncoder, device: Device, dtype: str, token_budget: int, pad_id: int) -> None:
+    def __init__(
+        self,
+        model: CrossEncoder,
+        device: Device,
+        dtype: str,
+        token_budget: int,
+        pad_id: int,
+        path: PathName | None = None,
+    ) -> None:
         self.device = device
         self.dtype = dtype
         self.token_budget = token_budget
         self.splits = 0
         """Batches for which the device had no memory."""
-        self._pad_id = pad_id
         model.to(device)
         model.body.to(dtype=_DTYPES[dtype])
-        self._model = InferenceModel(model)
+        self._path = choose_path(InferenceModel(model), device, dtype, pad_id, token_budget, path)
+        self.path = self._path.name
 
     @classmethod
-    def load(cls, variant: Variant, folder: Path, device: Device, dtype: Dtype, pad_id: int) -> "TorchEngine":
+    def load(
+        cls, variant: Variant, folder: Path, device: Device, pad_id: int, path: PathName | None = None
+    ) -> "TorchEngine":
         """The variant's model on the device; raises WeightsInvalid."""
         model = load_cross_encoder(variant, folder)
-        budget = variant.serving.token_budget if device == "cuda" else CPU_TOKEN_BUDGET
-        return cls(model, device, native_dtype(device) if dtype == "auto" else dtype, budget, pad_id)
+        serving = variant.serving
+        budget = serving.token_budget if device == "cuda" else CPU_TOKEN_BUDGET
+        return cls(
+            model, device, native_dtype(device) if serving.dtype == "auto" else serving.dtype, budget, pad_id, path
+        )
 
     def run(self, rows: Sequence[Row]) -> list[float]:
         """The relevance logit of each row, in fp32; raises EngineFailure when the device fails."""
-        logits = [0.0] * len(rows)
+        groups = self._path.groups([len(row.ids) for row in rows], self.token_budget)
         try:
-            for members in group([len(row.ids) for row in rows], self.token_budget):
-                scored = self._score([rows[i] for i in members])
-                for index, logit in zip(members, scored, strict=True):
-                    logits[index] = logit
+            # A GPU is given all batches before the first result is asked for: it computes one while the next is made.
+            scored = [self._launch([rows[i] for i in members]) for members in groups]
+            ordered = cast(list[float], torch.cat(scored).tolist())
         except RuntimeError as error:  # torch's word for everything from out of memory to a lost device
             _log.exception("%s failed on %d rows", self.device, len(rows))
             raise EngineFailure("the device failed while it scored; try again") from error
+        logits = [0.0] * len(rows)
+        for index, logit in zip((i for members in groups for i in members), ordered, strict=True):
+            logits[index] = logit
         return logits
 
     def check(self, rows: Sequence[Row]) -> None:
@@ -74,10 +91,10 @@ class TorchEngine:
         if (gap := float((alone - together).abs().max())) > _TOLERANCE[self.dtype]:
             raise WeightsInvalid(f"the same pair scores {gap:.2g} apart in two batches on {self.device}: not served")
 
-    def _score(self, rows: Sequence[Row]) -> list[float]:
+    def _launch(self, rows: Sequence[Row]) -> Tensor:
         """One batch; when the device has no memory for it, its halves, and smaller batches from now on."""
         try:
-            return self._forward(pad(rows, self._pad_id))
+            return self._path.launch(rows)
         except torch.OutOfMemoryError:
             if len(rows) == 1:
                 raise
@@ -91,15 +108,7 @@ class TorchEngine:
         if self.device == "cuda":
             torch.cuda.empty_cache()
         half = len(rows) // 2
-        return [logit for part in (rows[:half], rows[half:]) for logit in self._forward(pad(part, self._pad_id))]
-
-    def _forward(self, batch: Batch) -> list[float]:
-        ids, segments, mask = (torch.from_numpy(part) for part in (batch.ids, batch.segments, batch.mask))
-        # Without padding there is no mask, and attention may use its faster kernels.
-        on_device = None if bool(batch.mask.all()) else mask.to(self.device)
-        with torch.inference_mode():
-            logits = self._model(ids.to(self.device), segments.to(self.device), on_device)
-        return cast(list[float], logits.tolist())
+        return torch.cat([self._path.launch(part) for part in (rows[:half], rows[half:])])
 
 
 def native_dtype(device: Device) -> Literal["fp32", "fp16", "bf16"]:

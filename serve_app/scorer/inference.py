@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import DistilBertModel
 
 from serve_app.errors import WeightsInvalid
-from serve_app.scorer.attention import attention_on, padding_bias
+from serve_app.scorer.attention import Layout, PaddedLayout
 from serve_app.scorer.heads import CrossEncoder
 
 ROWS_HINT = 2_048
@@ -41,17 +41,27 @@ class InferenceModel:
         self._last = _LastLayer(parts[-1], heads)
         self._judge = model.judge
 
-    def __call__(self, ids: Tensor, segments: Tensor, mask: Tensor | None) -> Tensor:
+    def padded(self, ids: Tensor, segments: Tensor, mask: Tensor | None) -> Tensor:
         """`ids`, `segments` int64 [rows, length], `mask` bool or None for no padding → fp32 logits [rows]."""
-        hidden = self._embeddings(ids, token_type_ids=segments) if self._reads_segments else self._embeddings(ids)
-        if self._widen is not None:
-            hidden = self._widen(hidden)
-        bias = None if mask is None else padding_bias(mask, self._heads, hidden.dtype)
-        if bias is not None and hidden.device.type == "cpu" and self._layers:
-            bias = bias.contiguous()  # once, and not in every layer
+        rows, length = ids.shape
+        positions = torch.arange(length, device=ids.device).expand(rows, length)
+        hidden = self._embed(ids, segments, positions)
+        return self._score(hidden, PaddedLayout(rows, length, mask, self._heads, hidden.dtype))
+
+    def packed(self, ids: Tensor, segments: Tensor, positions: Tensor, layout: Layout) -> Tensor:
+        """`ids`, `segments`, `positions` int64 [tokens], rows one after the other → fp32 logits [rows]."""
+        return self._score(self._embed(ids[None], segments[None], positions[None]), layout)
+
+    def _embed(self, ids: Tensor, segments: Tensor, positions: Tensor) -> Tensor:
+        """→ [tokens, hidden]."""
+        extra = {"token_type_ids": segments} if self._reads_segments else {}
+        hidden: Tensor = self._embeddings(ids, position_ids=positions, **extra)
+        return (hidden if self._widen is None else self._widen(hidden)).flatten(0, 1)
+
+    def _score(self, hidden: Tensor, layout: Layout) -> Tensor:
         for layer in self._layers:
-            hidden = layer(hidden, bias)
-        return self._judge(self._last(hidden, bias))
+            hidden = layer(hidden, layout)
+        return self._judge(self._last(hidden, layout))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +93,32 @@ def _distilbert_layer(layer: Any) -> _Parts:
 
 
 class _Layer:
-    """One layer, for every row: attention, then the feed-forward part, each added to its input and normed."""
+    """One layer, for every token: attention, then the feed-forward part, each added to its input and normed."""
 
     def __init__(self, parts: _Parts, heads: int) -> None:
-        self._heads, self._attend = heads, attention_on(parts.query.weight.device)
+        self._heads = heads
         self._project = _product(parts.query, parts.key, parts.value)
         self._rest = _Rest(parts)
 
-    def __call__(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
+    def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
         query, key, value = _split(self._project(hidden), 3, self._heads)
-        return self._rest(self._attend(query, key, value, bias), hidden)
+        return self._rest(layout.attend(query, key, value), hidden)
 
 
 class _LastLayer:
-    """The same for the [CLS] row alone."""
+    """The same for [CLS] alone: → [rows, hidden]."""
 
     def __init__(self, parts: _Parts, heads: int) -> None:
-        self._heads, self._attend = heads, attention_on(parts.query.weight.device)
+        self._heads = heads
         self._query = _product(parts.query)
         self._key_value = _product(parts.key, parts.value)
         self._rest = _Rest(parts)
 
-    def __call__(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
-        first = hidden[:, :1].contiguous()
+    def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
+        first = layout.cls(hidden)
         [query] = _split(self._query(first), 1, self._heads)
         key, value = _split(self._key_value(hidden), 2, self._heads)
-        return self._rest(self._attend(query, key, value, None if bias is None else bias[:, :, :1]), first)[:, 0]
+        return self._rest(layout.attend_cls(query, key, value), first)
 
 
 class _Rest:
@@ -124,9 +134,8 @@ class _Rest:
 
 
 def _split(projected: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
-    """[rows, length, parts x hidden] → `parts` times [rows, heads, length, hidden / heads]."""
-    rows, length, _ = projected.shape
-    return projected.view(rows, length, parts, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    """[tokens, parts x hidden] → `parts` times [tokens, heads, hidden / heads]."""
+    return projected.view(len(projected), parts, heads, -1).unbind(1)
 
 
 class _Product:

@@ -37,7 +37,7 @@ def load(variant: Variant, models_dir: Path | None, device: Device, threads: int
 def load_folder(variant: Variant, folder: Path, device: Device) -> LoadedModel:
     """Load and check what the folder holds; raises WeightsInvalid."""
     tokenizer = PairTokenizer.from_folder(folder)
-    engine = TorchEngine.load(variant, folder, device, variant.serving.dtype, tokenizer.pad_id)
+    engine = TorchEngine.load(variant, folder, device, tokenizer.pad_id)
     engine.check(_warm_up_rows(tokenizer))
     return LoadedModel(tokenizer, engine)
 

@@ -1,4 +1,4 @@
-"""Rows of token ids in, padded batches out: pure arithmetic on lengths, no device and no clock.
+"""Rows of token ids in, batches out, padded or packed: pure arithmetic on lengths, no device and no clock.
 
 The cost of a padded batch is longest × rows, so rows of like length go together.
 """
@@ -24,12 +24,25 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows padded to the longest: `ids` and `segments` int64 [rows, longest], `mask` bool, True on real tokens."""
+class Padded:
+    """Rows padded to one length: `ids` and `segments` int64 [rows, length], `mask` bool, True on real tokens."""
 
     ids: NDArray[np.int64]
     segments: NDArray[np.int64]
     mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Rows one after the other: `ids`, `segments`, `positions` int64 [tokens], `starts` int32 [rows + 1]."""
+
+    ids: NDArray[np.int64]
+    segments: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    """Of a token in its row."""
+    starts: NDArray[np.int32]
+    """Row i is from `starts[i]` to `starts[i + 1]`."""
+    longest: int
 
 
 def group(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
@@ -47,15 +60,39 @@ def group(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     return groups
 
 
-def pad(rows: Sequence[Row], pad_id: int = 0) -> Batch:
-    """The rows as one batch, in their order."""
-    shape = len(rows), max(len(row.ids) for row in rows)
+def fill(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Indices of `lengths` in their order, in groups of at most `token_budget` tokens: for rows without padding."""
+    groups: list[list[int]] = []
+    room = 0
+    for index, length in enumerate(lengths):
+        if not groups or length > room:
+            groups.append([])
+            room = token_budget
+        groups[-1].append(index)
+        room -= length
+    return groups
+
+
+def pad(rows: Sequence[Row], pad_id: int = 0, shape: tuple[int, int] | None = None) -> Padded:
+    """The rows as one batch, in their order; in a larger `shape` (rows, length), rows of one token follow."""
+    shape = shape or (len(rows), max(len(row.ids) for row in rows))
     ids = np.full(shape, pad_id, dtype=np.int64)
     segments = np.zeros(shape, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.bool_)
+    mask[len(rows) :, 0] = True  # attention to nothing at all is not a number
     for place, row in enumerate(rows):
         length = len(row.ids)
         ids[place, :length] = row.ids
         segments[place, row.document_start : length] = 1
         mask[place, :length] = True
-    return Batch(ids, segments, mask)
+    return Padded(ids, segments, mask)
+
+
+def pack(rows: Sequence[Row]) -> Packed:
+    """The rows without padding, in their order."""
+    lengths = np.array([len(row.ids) for row in rows])
+    starts = np.concatenate(([0], np.cumsum(lengths)), dtype=np.int32)
+    positions = np.arange(starts[-1], dtype=np.int64) - np.repeat(starts[:-1], lengths)
+    document_starts = np.repeat([row.document_start for row in rows], lengths)
+    ids = np.concatenate([row.ids for row in rows], dtype=np.int64)
+    return Packed(ids, (positions >= document_starts).astype(np.int64), positions, starts, int(lengths.max()))

@@ -13,6 +13,10 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from serve_app.catalog import Catalog
 from serve_app.errors import EngineFailure, WeightsInvalid
 from serve_app.scorer.engine import TorchEngine, native_dtype
+from serve_app.scorer.inference import InferenceModel
+from serve_app.scorer.packing import Row
+from serve_app.scorer.paths import Path as DevicePath
+from serve_app.scorer.paths import PathName
 from serve_app.scorer.tokenizer import PairTokenizer
 from tests.checkpoints import WORDS
 
@@ -31,7 +35,7 @@ def _plain(model: Any, stock: PreTrainedTokenizerBase, query: str, documents: Se
 
 @pytest.fixture(scope="module")
 def engine(bert: tuple[Path, Any], catalog: Catalog) -> TorchEngine:
-    return TorchEngine.load(catalog.variants["minilm-l6"], bert[0], "cpu", "fp32", pad_id=0)
+    return TorchEngine.load(catalog.in_dtype("fp32").variants["minilm-l6"], bert[0], "cpu", pad_id=0)
 
 
 text = st.lists(st.sampled_from(WORDS), max_size=120).map(" ".join)
@@ -64,7 +68,7 @@ def test_real_weights_score_as_plain_transformers(
 ) -> None:
     folder = real_models / "ms-marco-MiniLM-L12-v2"
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    engine = TorchEngine.load(catalog.variants["minilm-l12"], folder, "cpu", "fp32", real_tokenizer.pad_id)
+    engine = TorchEngine.load(catalog.in_dtype("fp32").variants["minilm-l12"], folder, "cpu", real_tokenizer.pad_id)
     rows, expected = [], []
     with gzip.open(trec_run / "bm25-top100.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in list(lines)[:6]:
@@ -84,14 +88,13 @@ def test_the_check_passes_for_a_sound_model(engine: TorchEngine, tokenizer: Pair
 def test_the_check_finds_a_mask_that_leaks(
     engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = engine._model
+    padded = InferenceModel.padded
 
-    def without_mask(ids: torch.Tensor, segments: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        logits: torch.Tensor = model(ids, segments, None)
-        return logits
+    def without_mask(model: InferenceModel, ids: torch.Tensor, segments: torch.Tensor, _: object) -> torch.Tensor:
+        return padded(model, ids, segments, None)
 
     monkeypatch.setattr(engine, "token_budget", 4_096)
-    monkeypatch.setattr(engine, "_model", without_mask)
+    monkeypatch.setattr(InferenceModel, "padded", without_mask)
     with pytest.raises(WeightsInvalid, match="apart in two batches"):
         engine.check(tokenizer.rows_now("the river", ["", "sea", "bread " * 40]))
 
@@ -110,10 +113,10 @@ def test_a_device_that_fails_is_an_engine_failure(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def out_of_memory(*_: torch.Tensor) -> torch.Tensor:
+    def out_of_memory(*_: object) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory at 0x7f, pid 12")
 
-    monkeypatch.setattr(engine, "_model", out_of_memory)
+    monkeypatch.setattr(engine._path, "launch", out_of_memory)
     with pytest.raises(EngineFailure) as caught:
         engine.run(tokenizer.rows_now("the river", ["sea"]))
     assert "pid" not in caught.value.message
@@ -121,18 +124,20 @@ def test_a_device_that_fails_is_an_engine_failure(
 
 
 class _SmallDevice:
-    """A model on a device that has no memory for more than `room` padded tokens at once."""
+    """A fake path: to a device that has no memory for more than `room` padded tokens at once."""
 
-    def __init__(self, model: Any, room: int) -> None:
-        self._model, self._room = model, room
+    name: PathName = "padded"
+
+    def __init__(self, path: DevicePath, room: int) -> None:
+        self._path, self._room = path, room
+        self.groups = path.groups
         self.passes: list[int] = []
 
-    def __call__(self, ids: torch.Tensor, segments: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        if ids.numel() > self._room:
+    def launch(self, rows: Sequence[Row]) -> torch.Tensor:
+        if (tokens := len(rows) * max(len(row.ids) for row in rows)) > self._room:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        self.passes.append(ids.numel())
-        logits: torch.Tensor = self._model(ids, segments, mask)
-        return logits
+        self.passes.append(tokens)
+        return self._path.launch(rows)
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_later_ones_are_smaller(
@@ -142,8 +147,8 @@ def test_a_batch_that_does_not_fit_is_halved_and_later_ones_are_smaller(
     length = len(rows[0].ids)
     monkeypatch.setattr(engine, "token_budget", 32 * length)
     expected = engine.run(rows)
-    device = _SmallDevice(engine._model, room=16 * length)
-    monkeypatch.setattr(engine, "_model", device)
+    device = _SmallDevice(engine._path, room=16 * length)
+    monkeypatch.setattr(engine, "_path", device)
     monkeypatch.setattr(engine, "splits", 0)
     assert engine.run(rows) == pytest.approx(expected, abs=1e-5)
     assert (engine.splits, engine.token_budget) == (2, 16 * length)
@@ -158,7 +163,7 @@ def test_what_does_not_fit_after_halving_is_an_engine_failure(
     engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "token_budget", 4_096)
-    monkeypatch.setattr(engine, "_model", _SmallDevice(engine._model, room=20))
+    monkeypatch.setattr(engine, "_path", _SmallDevice(engine._path, room=20))
     with pytest.raises(EngineFailure):
         engine.run(tokenizer.rows_now("the river", ["sea " * 60] * 4))
     with pytest.raises(EngineFailure):

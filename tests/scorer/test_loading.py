@@ -9,9 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from serve_app.catalog import Catalog, Variant
 from serve_app.errors import WeightsInvalid
-from serve_app.scorer.engine import TorchEngine
+from serve_app.scorer.inference import InferenceModel
 from serve_app.scorer.loading import load
-from serve_app.scorer.packing import Batch
 from tests.checkpoints import write_checkpoint
 
 
@@ -63,12 +62,11 @@ def test_a_score_that_depends_on_the_batch_is_not_served(
     folder: Path, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The warm-up pairs have to be so different in length that a mask which leaks shows."""
-    forward = TorchEngine._forward
+    padded = InferenceModel.padded
 
-    def without_mask(engine: TorchEngine, batch: Batch) -> list[float]:
-        batch.mask.fill(True)
-        return forward(engine, batch)
+    def without_mask(model: InferenceModel, ids: torch.Tensor, segments: torch.Tensor, _: object) -> torch.Tensor:
+        return padded(model, ids, segments, None)
 
-    monkeypatch.setattr(TorchEngine, "_forward", without_mask)
+    monkeypatch.setattr(InferenceModel, "padded", without_mask)
     with pytest.raises(WeightsInvalid, match="apart in two batches"):
         load(variant, folder.parent, "cpu", threads=1)

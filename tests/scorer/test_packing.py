@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.scorer.packing import Row, group, pad
+from serve_app.scorer.packing import Row, fill, group, pack, pad
 
 
 @given(st.lists(st.integers(1, 512), max_size=200), st.integers(1, 4_096))
@@ -26,3 +26,31 @@ def test_padding() -> None:
     assert batch.ids.tolist() == [[5, 6, 7, 8], [5, 9, 3, 3]]
     assert batch.segments.tolist() == [[0, 0, 1, 1], [0, 1, 0, 0]]
     assert batch.mask.tolist() == [[True] * 4, [True, True, False, False]]
+
+
+def test_padding_to_a_larger_shape() -> None:
+    """Nothing of it is wholly masked: attention to nothing is not a number."""
+    batch = pad([Row(np.array([5, 6, 7], dtype=np.int32), 2)], pad_id=3, shape=(2, 4))
+    assert batch.ids.tolist() == [[5, 6, 7, 3], [3, 3, 3, 3]]
+    assert batch.segments.tolist() == [[0, 0, 1, 0], [0, 0, 0, 0]]
+    assert batch.mask.tolist() == [[True, True, True, False], [True, False, False, False]]
+
+
+def test_packing() -> None:
+    rows = [Row(np.array([5, 6, 7, 8], dtype=np.int32), 2), Row(np.array([5, 9], dtype=np.int32), 1)]
+    batch = pack(rows)
+    assert batch.ids.tolist() == [5, 6, 7, 8, 5, 9]
+    assert batch.segments.tolist() == [0, 0, 1, 1, 0, 1]
+    assert batch.positions.tolist() == [0, 1, 2, 3, 0, 1]
+    assert batch.starts.tolist() == [0, 4, 6]
+    assert batch.longest == 4
+
+
+@given(st.lists(st.integers(1, 512), max_size=200), st.integers(1, 4_096))
+def test_filled_groups_keep_the_order_and_waste_nothing(lengths: list[int], budget: int) -> None:
+    groups = fill(lengths, budget)
+    assert [index for members in groups for index in members] == list(range(len(lengths)))
+    totals = [sum(lengths[i] for i in members) for members in groups]
+    assert all(total <= budget or len(members) == 1 for total, members in zip(totals, groups, strict=True))
+    for total, following in zip(totals, groups[1:], strict=False):
+        assert total + lengths[following[0]] > budget

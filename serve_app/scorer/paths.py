@@ -1,0 +1,117 @@
+"""How a batch of rows gets onto a device and through the model: one way for each kind of device."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from serve_app.scorer.attention import PackedLayout
+from serve_app.scorer.graphs import CudaRecorder, GraphPool, bucket, full_shapes
+from serve_app.scorer.inference import InferenceModel
+from serve_app.scorer.packing import Row, fill, group, pack, pad
+from serve_app.scoring import Device
+
+PathName = Literal["padded", "packed", "graphs"]
+PACKED_FROM = (8, 0)
+"""Compute capability of Ampere: the first with variable-length attention in PyTorch."""
+
+
+class Path(Protocol):
+    """A way through the model."""
+
+    name: PathName
+
+    def groups(self, lengths: Sequence[int], token_budget: int) -> Sequence[Sequence[int]]:
+        """Which rows go into a batch together, by their places."""
+
+    def launch(self, rows: Sequence[Row]) -> Tensor:
+        """One batch → fp32 logits [rows] on the device, which may still be computing them."""
+
+
+class PaddedPath:
+    """Rows of like length, padded to the longest: for CPUs."""
+
+    name: PathName = "padded"
+
+    def __init__(self, model: InferenceModel, pad_id: int) -> None:
+        self._model, self._pad_id = model, pad_id
+
+    def groups(self, lengths: Sequence[int], token_budget: int) -> Sequence[Sequence[int]]:
+        """By length."""
+        return group(lengths, token_budget)
+
+    def launch(self, rows: Sequence[Row]) -> Tensor:
+        """→ fp32 logits [rows]."""
+        batch = pad(rows, self._pad_id)
+        ids, segments, mask = map(torch.from_numpy, (batch.ids, batch.segments, batch.mask))
+        with torch.inference_mode():
+            return self._model.padded(ids, segments, None if bool(batch.mask.all()) else mask)
+
+
+class PackedPath:
+    """Rows one after the other, no padding: for GPUs from Ampere on, in half precision."""
+
+    name: PathName = "packed"
+
+    def __init__(self, model: InferenceModel) -> None:
+        self._model = model
+
+    def groups(self, lengths: Sequence[int], token_budget: int) -> Sequence[Sequence[int]]:
+        """As they come."""
+        return fill(lengths, token_budget)
+
+    def launch(self, rows: Sequence[Row]) -> Tensor:
+        """→ fp32 logits [rows]."""
+        batch = pack(rows)
+        parts = (batch.ids, batch.segments, batch.positions, batch.starts)
+        ids, segments, positions, starts = (_to_gpu(torch.from_numpy(part)) for part in parts)
+        with torch.inference_mode():
+            return self._model.packed(ids, segments, positions, PackedLayout(starts, batch.longest))
+
+
+class GraphPath:
+    """Rows in a few padded shapes, each recorded as a CUDA graph: for GPUs before Ampere, such as V100."""
+
+    name: PathName = "graphs"
+
+    def __init__(self, model: InferenceModel, pad_id: int, token_budget: int) -> None:
+        self._model, self._pad_id, self._token_budget = model, pad_id, token_budget
+        self._pool = GraphPool(CudaRecorder(model))
+        for shape in full_shapes(token_budget):
+            self._pool.find(shape)
+
+    def groups(self, lengths: Sequence[int], token_budget: int) -> Sequence[Sequence[int]]:
+        """By length."""
+        return group(lengths, token_budget)
+
+    def launch(self, rows: Sequence[Row]) -> Tensor:
+        """→ fp32 logits [rows]."""
+        shape = bucket(len(rows), max(len(row.ids) for row in rows), self._token_budget)
+        batch = pad(rows, self._pad_id, shape)
+        if recorded := self._pool.find(shape):
+            return recorded(batch)[: len(rows)]
+        ids, segments, mask = (_to_gpu(torch.from_numpy(part)) for part in (batch.ids, batch.segments, batch.mask))
+        with torch.inference_mode():
+            return self._model.padded(ids, segments, mask)[: len(rows)]
+
+
+def choose_path(
+    model: InferenceModel, device: Device, dtype: str, pad_id: int, token_budget: int, forced: PathName | None = None
+) -> Path:
+    """The fastest way on that device, or the one that is asked for."""
+    name = forced or _fastest(device, dtype)
+    if name == "packed":
+        return PackedPath(model)
+    return GraphPath(model, pad_id, token_budget) if name == "graphs" else PaddedPath(model, pad_id)
+
+
+def _fastest(device: Device, dtype: str) -> PathName:
+    if device == "cpu":
+        return "padded"
+    return "packed" if torch.cuda.get_device_capability() >= PACKED_FROM and dtype != "fp32" else "graphs"
+
+
+def _to_gpu(part: Tensor) -> Tensor:
+    """Copied while the caller goes on: from pinned memory."""
+    return part.pin_memory().to("cuda", non_blocking=True)

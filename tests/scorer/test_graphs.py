@@ -1,0 +1,65 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve_app.scorer.graphs import STEP, GraphPool, Pass, Shape, bucket, full_shapes
+from serve_app.scorer.packing import Padded
+
+BUDGET = 16_384
+
+
+@pytest.mark.parametrize(
+    ("rows", "longest", "shape"),
+    [
+        (1, 5, (1, 16)),
+        (3, 17, (4, 32)),
+        (100, 97, (128, 112)),
+        (140, 97, (146, 112)),  # as many as the budget allows
+        (32, 512, (32, 512)),
+        (168, 97, (168, 112)),  # rounding the length up went over the budget
+    ],
+)
+def test_shapes(rows: int, longest: int, shape: Shape) -> None:
+    assert bucket(rows, longest, BUDGET) == shape
+
+
+@given(st.integers(1, 512), st.data())
+def test_a_bucket_holds_its_rows_and_shapes_are_few(longest: int, data: st.DataObject) -> None:
+    rows = data.draw(st.integers(1, BUDGET // longest))
+    shape = bucket(rows, longest, BUDGET)
+    assert shape[0] >= rows
+    assert 0 <= shape[1] - longest < STEP
+    of_that_length = {bucket(n, longest, BUDGET) for n in range(1, BUDGET // shape[1] + 1)}
+    assert len(of_that_length) <= 12
+
+
+def test_the_shapes_of_a_saturated_service_are_recorded_first() -> None:
+    shapes = list(full_shapes(BUDGET))
+    assert shapes[0] == (32, 512)
+    assert shapes[-1] == (1_024, 16)
+    assert [bucket(rows, length, BUDGET) for rows, length in shapes] == shapes
+
+
+def test_each_shape_is_recorded_once_and_not_beyond_the_bound() -> None:
+    """With a fake recorder: graphs exist on GPUs alone."""
+    recorded: list[Shape] = []
+
+    def record(shape: Shape) -> Pass:
+        recorded.append(shape)
+        return lambda batch: torch.full((len(batch.ids),), float(shape[1]))
+
+    pool = GraphPool(record, most=2)
+    assert pool.find((4, 32)) is pool.find((4, 32))
+    assert pool.find((2, 16)) is not None
+    assert pool.find((8, 48)) is None
+    assert pool.find((2, 16)) is not None
+    assert recorded == [(4, 32), (2, 16)]
+
+
+def test_a_pass_belongs_to_its_shape() -> None:
+    batch = Padded(*(torch.zeros(2, 16).numpy() for _ in range(3)))
+    pool = GraphPool(lambda shape: lambda batch: torch.full((len(batch.ids),), float(shape[1])))
+    found = pool.find((2, 16))
+    assert found is not None
+    assert found(batch).tolist() == [16, 16]
