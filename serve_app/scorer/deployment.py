@@ -22,6 +22,9 @@ LOAD_AGAIN_S = 10.0
 """A replica without weights looks for them again on the first request after this long."""
 REQUESTS_IN_REPLICA = 256
 """Requests that a replica holds at once. Ray's 5 would starve the batches: the scheduler has to see the queue."""
+BATCHES_AT_ONCE = {"cpu": 1, "cuda": 2}
+"""A GPU computes one batch while the next is assembled. On a CPU both would share the cores, and small requests wait
+behind two batches instead of one."""
 SLICES_PER_BATCH = REQUESTS_IN_REPLICA
 """Batches are bounded by tokens, in the scheduler; Ray warns of a bound above the requests that it lets in."""
 
@@ -81,7 +84,7 @@ class Scorer:
         engine = self._state.model.engine
         return ScorerState("ready", device=engine.device, dtype=engine.dtype)
 
-    @serve.batch(max_batch_size=SLICES_PER_BATCH, batch_wait_timeout_s=0)
+    @serve.batch(max_batch_size=SLICES_PER_BATCH, batch_wait_timeout_s=0, max_concurrent_batches=2)
     async def score_slices(self, slices: list[Slice]) -> list[list[float]]:
         """Logits of each slice, from one batch on the device; called by the scheduler alone."""
         live = await self._live()
@@ -115,4 +118,4 @@ class Scorer:
         engine = model.engine
         way = f"{engine.path} batches of {engine.token_budget} tokens"
         _log.info("%s is ready on %s in %s, %s", self._variant.name, engine.device, engine.dtype, way)
-        return _Live(model, Scheduler(self.score_slices, model.engine.token_budget))
+        return _Live(model, Scheduler(self.score_slices, engine.token_budget, BATCHES_AT_ONCE[engine.device]))

@@ -130,9 +130,12 @@ class Scheduler:
         self,
         submit: Callable[[Slice], Awaitable[list[float]]],
         token_budget: int,
+        at_once: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`at_once`: 1, or 2 where the device would idle while the next batch is made."""
         self._submit = submit
+        self._at_once = at_once
         self._token_budget = token_budget
         self._clock = clock
         self._queue = SliceQueue(token_budget)
@@ -156,15 +159,20 @@ class Scheduler:
         finally:
             self._queue.drop(work)
             del self._callers[work]
-        waited = self._clock() - came - work.inference_s
+        waited = max(0.0, self._clock() - came - work.inference_s)  # batches that overlap count twice
         return Scored(tuple(work.logits), waited, work.inference_s)
 
     async def _feed(self) -> None:
-        while self._queue:
+        running: set[asyncio.Task[None]] = set()
+        while self._queue or running:
             for late in self._queue.take_expired(self._clock()):
                 self._fail(late, DeadlineExceeded("the answer was not ready in time: send fewer documents"))
-            if released := self._queue.release(self._clock()):
-                await self._run(released)
+            while len(running) < self._at_once and (released := self._queue.release(self._clock())):
+                running.add(asyncio.create_task(self._run(released)))
+            if running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for batch in done:
+                    batch.result()
 
     async def _run(self, released: list[tuple[Work, Slice]]) -> None:
         began = self._clock()

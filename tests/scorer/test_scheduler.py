@@ -106,7 +106,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def scheduler(device: FakeDevice, clock: FakeClock) -> Scheduler:
-    return Scheduler(device, BUDGET, clock)
+    return Scheduler(device, BUDGET, clock=clock)
 
 
 @pytest.mark.anyio
@@ -126,6 +126,19 @@ async def test_what_arrives_while_the_device_is_busy_goes_next_as_one_batch(
     scored = [await other for other in others]
     assert [each.logits for each in scored] == [(20.0, 10.0)] * 2
     assert [(each.queue_s, each.inference_s) for each in scored] == [(2.0, 3.0)] * 2
+
+
+@pytest.mark.anyio
+async def test_the_next_batch_is_made_while_the_device_computes_one(device: FakeDevice) -> None:
+    scheduler = Scheduler(device, BUDGET, at_once=2)
+    task = asyncio.create_task(scheduler.score(_rows(90, 80, 70), 60))
+    await asyncio.sleep(0.01)
+    assert [[part.tokens for part in held] for held in device.releases] == [[70, 80]]
+    await device.finish()
+    await device.finish()
+    assert [[part.tokens for part in held] for held in device.releases] == [[70, 80], [90]]
+    assert (await task).logits == (90.0, 80.0, 70.0)
+    assert task.result().queue_s >= 0
 
 
 @pytest.mark.anyio
