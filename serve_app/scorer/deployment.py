@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ray import serve
+from ray.util.metrics import Counter
 
+from serve_app import metrics
 from serve_app.catalog import Variant
 from serve_app.errors import RerankError
 from serve_app.scorer.scheduler import Scheduler, Slice
@@ -47,6 +49,30 @@ class _Live:
     scheduler: Scheduler
 
 
+class _Counts:
+    """Passes on to Ray what tokenizer and engine have counted since the last time."""
+
+    def __init__(self, variant: str) -> None:
+        self._passed_on = dict.fromkeys(
+            (metrics.TOKEN_CACHE_HITS, metrics.TOKEN_CACHE_MISSES, metrics.MEMORY_SPLITS), 0
+        )
+        self._counters = {each: Counter(each.name, each.help, each.tags) for each in self._passed_on}
+        for counter in self._counters.values():
+            counter.set_default_tags({"variant": variant})
+
+    def report(self, model: "LoadedModel") -> None:
+        cache = model.tokenizer.cache
+        now = {
+            metrics.TOKEN_CACHE_HITS: cache.hits,
+            metrics.TOKEN_CACHE_MISSES: cache.misses,
+            metrics.MEMORY_SPLITS: model.engine.splits,
+        }
+        for metric, count in now.items():
+            if more := count - self._passed_on[metric]:
+                self._counters[metric].inc(more)
+        self._passed_on = now
+
+
 class Scorer:
     """One replica: one variant on one device.
 
@@ -58,6 +84,7 @@ class Scorer:
         self._variant = variant
         self._options = options
         self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+        self._counts = _Counts(variant.name)
         self._loading = asyncio.Lock()
         self._state: _Live | RerankError = self._load()
         self._tried_at = time.monotonic()
@@ -70,6 +97,7 @@ class Scorer:
         rows = await live.model.tokenizer.rows(job.query, job.documents, job.max_tokens_per_doc)
         tokenized = time.monotonic()
         scored = await live.scheduler.score(rows, job.timeout_s - (tokenized - came))
+        self._counts.report(live.model)
         timings = Timings(
             queue_ms=1_000 * (scored.queue_s + began - came),
             tokenize_ms=1_000 * (tokenized - began),

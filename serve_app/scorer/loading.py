@@ -1,5 +1,6 @@
 """A variant in, its tokenizer and engine out, tried on a warm-up batch: all that needs torch is behind this door."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ def load(variant: Variant, models_dir: Path | None, device: Device, threads: int
     reserves no CPU. On a GPU the process takes no more memory than its share of it.
     """
     torch.set_num_threads(threads)
+    os.environ["RAYON_NUM_THREADS"] = str(threads)  # the tokenizer's, which reads it once and takes all cores otherwise
     if device == "cuda":
         torch.cuda.set_per_process_memory_fraction(variant.serving.gpu_share)
     return load_folder(variant, locate(variant, models_dir), device)

@@ -17,6 +17,7 @@ import torch
 
 from serve_app.catalog import Variant
 from serve_app.scorer.loading import LoadedModel, load_folder
+from serve_app.scorer.token_cache import TokenCache
 from serve_app.scoring import Device
 
 PEAK_SIDE = {"cpu": 2_048, "cuda": 8_192}
@@ -50,6 +51,7 @@ def measure(
 ) -> Measured:
     """Score the pairs in every round, after one to warm up; calls `done` after each."""
     ours = load_folder(variant, folder, device)
+    ours.tokenizer.cache = TokenCache(most_bytes=0)  # every round scores the same texts, and has to read them
     theirs = _sentence_transformers(folder, device)
     peak = _Peak(device, ours.engine.dtype)
     contestants: list[Callable[[], object]] = [lambda: _score(ours, pairs), peak.multiply]

@@ -14,6 +14,7 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from serve_app.errors import WeightsInvalid
 from serve_app.scorer.packing import Row, TokenIds
+from serve_app.scorer.token_cache import TokenCache
 
 MAX_LENGTH = 512
 """Positions of every model in the catalog."""
@@ -38,6 +39,7 @@ class PairTokenizer:
         self._backend = backend
         self._cls, self._sep = (_special(backend, token) for token in ("[CLS]", "[SEP]"))
         self.pad_id = _special(backend, "[PAD]")
+        self.cache = TokenCache()
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
 
     @classmethod
@@ -89,8 +91,18 @@ class PairTokenizer:
         if max_tokens_per_doc is not None:
             room = min(room, max_tokens_per_doc)
         tail = np.array([self._sep], dtype=np.int32)
-        every = self._first_ids(documents, room)
-        return [Row(np.concatenate((head, ids, tail), dtype=np.int32), len(head)) for ids in every]
+        every = self._document_ids(documents)
+        return [Row(np.concatenate((head, ids[:room], tail), dtype=np.int32), len(head)) for ids in every]
+
+    def _document_ids(self, documents: Sequence[str]) -> list[TokenIds]:
+        """At most ROOM ids of each; those that are not in the cache are made together."""
+        known = [self.cache.get(document) for document in documents]
+        missing = [document for document, ids in zip(documents, known, strict=True) if ids is None]
+        made = self._first_ids(missing, ROOM) if missing else []
+        for document, ids in zip(missing, made, strict=True):
+            self.cache.put(document, ids)
+        fresh = iter(made)
+        return [next(fresh) if ids is None else ids for ids in known]
 
     def _first_ids(self, texts: Sequence[str], most: int) -> list[TokenIds]:
         """The first `most` ids of each text, reading no more of a long text than they need.

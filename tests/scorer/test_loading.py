@@ -1,5 +1,6 @@
 """What stands between a folder of weights and a replica that calls itself ready."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def _threads_as_they_were() -> Iterator[None]:
 def test_a_sound_folder_is_loaded_with_the_threads_it_is_given(folder: Path, variant: Variant) -> None:
     model = load(variant, folder.parent, "cpu", threads=1)
     assert torch.get_num_threads() == 1
+    assert os.environ["RAYON_NUM_THREADS"] == "1"
     assert len(model.engine.run(model.tokenizer.rows_now("the river", ["sea", "bread"]))) == 2
 
 

@@ -42,6 +42,18 @@ def test_ids_are_the_stock_pair_encoding(tokenizer: PairTokenizer, stock: PreTra
     _same(tokenizer, stock, query, TEXTS)
 
 
+def test_known_documents_have_the_same_ids_beside_another_query(
+    tokenizer: PairTokenizer, stock: PreTrainedTokenizerBase
+) -> None:
+    """A longer query leaves them less room, a shorter one more; new ones may be among them."""
+    documents = ["sea of bread " * 400, "an island known twice", "an island known twice"]
+    for query in ("river " * 200, "river", "river and sea " * 100):
+        _same(tokenizer, stock, query, [*documents, query])
+    before = tokenizer.cache.hits, tokenizer.cache.misses
+    tokenizer.rows_now("sea", documents)
+    assert (tokenizer.cache.hits, tokenizer.cache.misses) == (before[0] + 3, before[1])
+
+
 @pytest.mark.parametrize("query", TEXTS)
 def test_ids_are_the_stock_pair_encoding_with_the_real_vocabulary(
     real_tokenizer: PairTokenizer, real_stock: PreTrainedTokenizerBase, query: str
