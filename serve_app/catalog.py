@@ -71,7 +71,7 @@ class Shape(_Block):
     feed_forward: Annotated[int, Field(ge=1)]
 
 
-Dtype = Literal["auto", "fp32", "fp16", "bf16"]
+Dtype = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 
 
 class Serving(_Block):

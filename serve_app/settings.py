@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     """The running service that `rerank query` and `rerank eval` talk to."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: a GPU when Ray sees one, else the CPU."""
-    dtype: Literal["fp32", "fp16", "bf16"] | None = None
+    dtype: Literal["fp32", "fp16", "bf16", "int8"] | None = None
     """Overrides the catalog's dtype for every variant."""
     limits: Limits = Limits()
 

@@ -26,7 +26,7 @@ LEAST_TOKEN_BUDGET = 512
 
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-_TOLERANCE = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.25}
+_TOLERANCE = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.25, "int8": 0.25}
 """Logits of one row in two batches may differ by this (seen in bf16: 0.025); a leaking mask differs by whole units."""
 
 
@@ -48,8 +48,8 @@ class TorchEngine:
         self.splits = 0
         """Batches for which the device had no memory."""
         model.to(device)
-        model.body.to(dtype=_DTYPES[dtype])
-        self._path = choose_path(InferenceModel(model), device, dtype, pad_id, token_budget, path)
+        model.body.to(dtype=_DTYPES[native_dtype(device) if dtype == "int8" else dtype])
+        self._path = choose_path(InferenceModel(model, dtype == "int8"), device, dtype, pad_id, token_budget, path)
         self.path = self._path.name
 
     @classmethod
@@ -57,6 +57,8 @@ class TorchEngine:
         cls, variant: Variant, folder: Path, device: Device, pad_id: int, path: PathName | None = None
     ) -> "TorchEngine":
         """The variant's model on the device; raises WeightsInvalid."""
+        if variant.serving.dtype == "int8" and not computes_int8(device):
+            raise WeightsInvalid(f"{device} has no fast int8 here, which takes a CPU with VNNI: use dtype auto")
         model = load_cross_encoder(variant, folder)
         serving = variant.serving
         budget = serving.token_budget if device == "cuda" else CPU_TOKEN_BUDGET
@@ -121,3 +123,9 @@ def native_dtype(device: Device) -> Literal["fp32", "fp16", "bf16"]:
         return "fp16"
     has = torch.cpu.get_capabilities()
     return "bf16" if has.get("avx512_bf16") or has.get("amx_bf16") else "fp32"
+
+
+def computes_int8(device: Device) -> bool:
+    """Whether it multiplies int8 exactly and faster than all else: CPUs with VNNI or AMX. Older ones saturate."""
+    has = torch.cpu.get_capabilities()
+    return device == "cpu" and any(has.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))

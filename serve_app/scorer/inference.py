@@ -2,8 +2,7 @@
 
 The arithmetic is the same, there is less of it. Query, key and value are one product, and the last layer is computed
 for the [CLS] row alone, since the head reads nothing else: that saves a seventh of MiniLM-L6's work and two fifths of
-TinyBERT-L2's. On a CPU, bf16 weights are laid out for oneDNN once instead of in every pass, and gelu is computed inside
-the product before it, as `torch.compile` does it, but without its minute of compiling.
+TinyBERT-L2's.
 """
 
 from dataclasses import dataclass
@@ -11,21 +10,21 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import DistilBertModel
 
 from serve_app.errors import WeightsInvalid
 from serve_app.scorer.attention import Layout, PaddedLayout
 from serve_app.scorer.heads import CrossEncoder
-
-ROWS_HINT = 2_048
-"""Rows of a product for which oneDNN lays the weights out; any other number works too."""
+from serve_app.scorer.products import product
 
 
 class InferenceModel:
-    """Made from a model that is on its device and in its dtype; that is not changed, and not needed afterwards."""
+    """Made from a model that is on its device and in its dtype; that is not changed, and not needed afterwards.
 
-    def __init__(self, model: CrossEncoder) -> None:
+    With `int8`, products with weights are in eight bits, and all else is in the model's dtype.
+    """
+
+    def __init__(self, model: CrossEncoder, int8: bool = False) -> None:
         body: Any = model.body
         if (activation := getattr(body.config, "hidden_act", None) or body.config.activation) != "gelu":
             raise WeightsInvalid(f"the model's activation is {activation}: only gelu is computed here")
@@ -37,8 +36,8 @@ class InferenceModel:
         self._reads_segments = model.reads_segments
         self._embeddings = body.embeddings
         self._widen = getattr(body, "embeddings_project", None)  # of ELECTRA whose embeddings are narrower
-        self._layers = [_Layer(each, heads) for each in parts[:-1]]
-        self._last = _LastLayer(parts[-1], heads)
+        self._layers = [_Layer(each, heads, int8) for each in parts[:-1]]
+        self._last = _LastLayer(parts[-1], heads, int8)
         self._judge = model.judge
 
     def padded(self, ids: Tensor, segments: Tensor, mask: Tensor | None) -> Tensor:
@@ -95,10 +94,10 @@ def _distilbert_layer(layer: Any) -> _Parts:
 class _Layer:
     """One layer, for every token: attention, then the feed-forward part, each added to its input and normed."""
 
-    def __init__(self, parts: _Parts, heads: int) -> None:
+    def __init__(self, parts: _Parts, heads: int, int8: bool) -> None:
         self._heads = heads
-        self._project = _product(parts.query, parts.key, parts.value)
-        self._rest = _Rest(parts)
+        self._project = product(parts.query, parts.key, parts.value, int8=int8)
+        self._rest = _Rest(parts, int8)
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
         query, key, value = _split(self._project(hidden), 3, self._heads)
@@ -108,11 +107,11 @@ class _Layer:
 class _LastLayer:
     """The same for [CLS] alone: → [rows, hidden]."""
 
-    def __init__(self, parts: _Parts, heads: int) -> None:
+    def __init__(self, parts: _Parts, heads: int, int8: bool) -> None:
         self._heads = heads
-        self._query = _product(parts.query)
-        self._key_value = _product(parts.key, parts.value)
-        self._rest = _Rest(parts)
+        self._query = product(parts.query, int8=int8)
+        self._key_value = product(parts.key, parts.value, int8=int8)
+        self._rest = _Rest(parts, int8)
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
         first = layout.cls(hidden)
@@ -124,9 +123,10 @@ class _LastLayer:
 class _Rest:
     """What follows attention in a layer."""
 
-    def __init__(self, parts: _Parts) -> None:
-        self._attended, self._attended_norm = _product(parts.attended), parts.attended_norm
-        self._up, self._down, self._norm = _product(parts.up, gelu=True), _product(parts.down), parts.norm
+    def __init__(self, parts: _Parts, int8: bool) -> None:
+        self._attended, self._attended_norm = product(parts.attended, int8=int8), parts.attended_norm
+        self._up = product(parts.up, gelu=True, int8=int8)
+        self._down, self._norm = product(parts.down, int8=int8), parts.norm
 
     def __call__(self, attended: Tensor, hidden: Tensor) -> Tensor:
         hidden = self._attended_norm(self._attended(attended) + hidden)
@@ -136,35 +136,3 @@ class _Rest:
 def _split(projected: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
     """[tokens, parts x hidden] → `parts` times [tokens, heads, hidden / heads]."""
     return projected.view(len(projected), parts, heads, -1).unbind(1)
-
-
-class _Product:
-    """x W + b, and gelu of it if wanted."""
-
-    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool) -> None:
-        self._weight, self._bias, self._gelu = weight, bias, gelu
-
-    def __call__(self, x: Tensor) -> Tensor:
-        product = functional.linear(x, self._weight, self._bias)
-        return functional.gelu(product) if self._gelu else product
-
-
-class _OneDnnProduct:
-    """The same with weights in oneDNN's own layout."""
-
-    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool) -> None:
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS_HINT)
-        self._bias, self._attribute = bias, "gelu" if gelu else "none"
-
-    def __call__(self, x: Tensor) -> Tensor:
-        # Exact gelu: "none" is its approximation.
-        made = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, self._attribute, [], "none")
-        return cast(Tensor, made)
-
-
-def _product(*linears: nn.Linear, gelu: bool = False) -> _Product | _OneDnnProduct:
-    """One product for linear layers that have the same input."""
-    weight = torch.cat([linear.weight.detach() for linear in linears])
-    bias = torch.cat([linear.bias.detach() for linear in linears])
-    one_dnn = weight.device.type == "cpu" and weight.dtype == torch.bfloat16
-    return (_OneDnnProduct if one_dnn else _Product)(weight, bias, gelu)

@@ -12,7 +12,7 @@ from serve_app.errors import WeightsInvalid
 from serve_app.scorer.attention import PackedLayout
 from serve_app.scorer.checkpoint import load_cross_encoder
 from serve_app.scorer.heads import CrossEncoder
-from serve_app.scorer.inference import InferenceModel, _OneDnnProduct, _product
+from serve_app.scorer.inference import InferenceModel
 from serve_app.scorer.packing import pack, pad
 from serve_app.scorer.tokenizer import PairTokenizer
 from tests.hub_layouts import write_layout
@@ -95,20 +95,6 @@ def test_the_last_layer_is_computed_for_cls_alone(
     rows, longest = batch[0].shape
     assert lengths == [rows * longest] * (len(lengths) - 1) + [rows]
     assert len(lengths) > 1
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("gelu", [False, True])
-def test_onednn_computes_the_same_product(gelu: bool) -> None:
-    torch.manual_seed(1)
-    layers = [nn.Linear(64, 48).to(torch.bfloat16) for _ in range(2)]
-    x = torch.randn(3, 7, 64, dtype=torch.bfloat16)
-    product = _product(*layers, gelu=gelu)
-    assert isinstance(product, _OneDnnProduct)
-    expected = torch.cat([layer.float()(x.float()) for layer in layers], dim=-1)
-    expected = nn.functional.gelu(expected) if gelu else expected
-    # One rounding to bf16: 8 bits. The approximation of gelu is further off near -2.
-    torch.testing.assert_close(product(x).float(), expected, rtol=2**-8, atol=1e-4)
 
 
 def test_another_activation_is_refused(model: CrossEncoder) -> None:
