@@ -7,19 +7,20 @@ the order of the targets turns from round to round, so that a noisy machine is n
 """
 
 import argparse
-import gzip
 import json
 import statistics
 import time
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+
+from loadtest.questions import read_questions
 
 TIMEOUT_S = 300.0
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="(5)")
     parser.add_argument("--queries", type=int, default=20, help="of the run (20)")
     given = parser.parse_args(arguments)
-    bodies = read_bodies(given.run, given.queries)
+    bodies = [asdict(question) for question in read_questions(given.run, given.queries)]
     measured: dict[str, list[float]] = {target.name: [] for target in given.target}
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("rounds", total=(given.rounds + 1) * len(given.target))
@@ -61,13 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     measured[target.name].append(docs_per_s)
                 progress.advance(task)
     Console().print(table(measured))
-
-
-def read_bodies(path: Path, queries: int) -> list[dict[str, Any]]:
-    """The first `queries` of a run, as request bodies."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        found = [json.loads(line) for _, line in zip(range(queries), lines, strict=False)]
-    return [{"query": each["query"], "documents": [c["text"] for c in each["candidates"]]} for each in found]
 
 
 def measure(target: Target, bodies: Sequence[dict[str, Any]]) -> float:
