@@ -22,6 +22,11 @@ WORDS = (
 )
 
 
+STAMP = " 000000"
+"""Ends every document that is sent, and is another number each time: a service that keeps the tokens of documents that
+it has seen would otherwise be measured without its tokenizer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A query and the documents to rank for it."""
@@ -73,10 +78,11 @@ def sized(questions: Sequence[Question], documents: int) -> list[Question]:
 
 
 def write_run(questions: Sequence[Question], path: Path) -> None:
-    """As a run that `rerank bench` reads."""
+    """As a run that `rerank bench` reads, each document as long as it is when it is sent."""
     with path.open("w", encoding="utf-8") as lines:
         for qid, question in enumerate(questions):
-            candidates = [{"docid": str(place), "text": text} for place, text in enumerate(question.documents)]
+            texts = (text + STAMP for text in question.documents)
+            candidates = [{"docid": str(place), "text": text} for place, text in enumerate(texts)]
             lines.write(json.dumps({"qid": str(qid), "query": question.query, "candidates": candidates}) + "\n")
 
 

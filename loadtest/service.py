@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 
 import httpx
 
-from loadtest.questions import Question
+from loadtest.questions import STAMP, Question
 
 TIMEOUT_S = 300.0
 INCOMPLETE = "incomplete"
@@ -22,10 +23,14 @@ INCOMPLETE = "incomplete"
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request, written before the clock starts."""
+    """A request, written before the clock starts, but for the stamps of its documents."""
 
     content: bytes
     documents: int
+
+    def stamped(self, number: int) -> bytes:
+        """With documents that were never sent before, if the number is new."""
+        return self.content.replace(STAMP.encode(), f" {number:06}".encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,16 @@ class Answer:
 class Service:
     """One HTTP client for all who ask; an open loop needs as many connections as it has requests in flight."""
 
+    _numbers = count(1)
+    """Of all clients of this process: a service remembers beyond a connection."""
+
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
     async def ask(self, body: Body, due: float) -> Answer:
         """Ask now; `due` is when it should have been."""
         try:
-            response = await self._http.post("/v1/rerank", content=body.content)
+            response = await self._http.post("/v1/rerank", content=body.stamped(next(self._numbers)))
         except httpx.HTTPError as error:
             return Answer(due, time.perf_counter(), 0, type(error).__name__)
         came = time.perf_counter()
@@ -68,7 +76,7 @@ class Service:
         """Ask each once; ends the program with the service's words if one fails."""
         for body in bodies:
             try:
-                response = await self._http.post("/v1/rerank", content=body.content)
+                response = await self._http.post("/v1/rerank", content=body.stamped(next(self._numbers)))
             except httpx.HTTPError as error:
                 sys.exit(f"error: no answer from {self._http.base_url}: {error or type(error).__name__}")
             if response.status_code != 200:
@@ -89,7 +97,9 @@ def write_bodies(questions: Sequence[Question], model: str | None) -> list[Body]
     named = {"model": model} if model else {}
     return [
         Body(
-            json.dumps({**named, "query": question.query, "documents": question.documents}).encode(),
+            json.dumps(
+                {**named, "query": question.query, "documents": [t + STAMP for t in question.documents]}
+            ).encode(),
             len(question.documents),
         )
         for question in questions

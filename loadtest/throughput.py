@@ -12,7 +12,7 @@ import statistics
 import time
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from loadtest.questions import read_questions
+from loadtest.questions import Question, read_questions
 
 TIMEOUT_S = 300.0
 
@@ -50,18 +50,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="(5)")
     parser.add_argument("--queries", type=int, default=20, help="of the run (20)")
     given = parser.parse_args(arguments)
-    bodies = [asdict(question) for question in read_questions(given.run, given.queries)]
+    questions = read_questions(given.run, given.queries)
     measured: dict[str, list[float]] = {target.name: [] for target in given.target}
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("rounds", total=(given.rounds + 1) * len(given.target))
         for number in range(given.rounds + 1):
             turned = given.target[number % len(given.target) :] + given.target[: number % len(given.target)]
             for target in turned:
-                docs_per_s = measure(target, bodies)
+                docs_per_s = measure(target, _bodies(questions, number))
                 if number:  # the first is for warming up
                     measured[target.name].append(docs_per_s)
                 progress.advance(task)
     Console().print(table(measured))
+
+
+def _bodies(questions: Sequence[Question], number: int) -> list[dict[str, Any]]:
+    """Of a round: with its number after each document, so that no service knows the texts from the one before."""
+    return [
+        {"query": question.query, "documents": [f"{text} {number:06}" for text in question.documents]}
+        for question in questions
+    ]
 
 
 def measure(target: Target, bodies: Sequence[dict[str, Any]]) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.questions import Question, make_up_questions, questions_from, read_questions, sized, write_run
+from loadtest.questions import STAMP, Question, make_up_questions, questions_from, read_questions, sized, write_run
 from serve_app.run_file import read_run
 
 QUESTIONS = [Question("a", ["a1", "a2"]), Question("b", ["b1", "b2"]), Question("c", ["c1"])]
@@ -52,4 +52,4 @@ def test_made_up_text_is_the_same_every_time_and_as_long_as_passages() -> None:
 def test_the_bench_reads_the_run_that_is_written_for_it(tmp_path: Path) -> None:
     write_run(QUESTIONS, tmp_path / "run.jsonl")
     read = [Question(line.query, [c.text for c in line.candidates]) for line in read_run(tmp_path / "run.jsonl")]
-    assert read == QUESTIONS
+    assert read == [Question(each.query, [text + STAMP for text in each.documents]) for each in QUESTIONS]

@@ -57,8 +57,10 @@ def test_the_engine_and_the_service_take_turns_over_the_same_texts(tmp_path: Pat
     assert len(calls) == 3
     assert all(call["arguments"][0] == "rerank-tiny" and "15" in call["arguments"] for call in calls)
     engine = [(line["query"], [c["text"] for c in line["candidates"]]) for line in calls[0]["run"]]
-    http = [(body["query"], body["documents"]) for body in peer.bodies]
+    http = [(body["query"], [text[:-6] + "000000" for text in body["documents"]]) for body in peer.bodies]
     assert len(engine) == 3
+    stamps = [{text[-6:] for text in body["documents"]} for body in peer.bodies]
+    assert len(set().union(*stamps)) == len(stamps)  # no document is sent twice
     assert http[0] == engine[0]  # the one that warms up, then whole passes
     assert sorted(http[1:]) == sorted(engine * ((len(http) - 1) // 3))
     written = json.loads(figures.read_text())
