@@ -22,7 +22,7 @@ def test_the_environment_reaches_nested_settings(monkeypatch: pytest.MonkeyPatch
     [
         ("RERANK_PORT", "99999", "RERANK_PORT: Input should be less than or equal to 65535"),
         ("RERANK_LIMITS__MAX_DOCUMENTS", "0", "RERANK_LIMITS__MAX_DOCUMENTS: Input should be greater than 0"),
-        ("RERANK_DTYPE", "fp8", "RERANK_DTYPE: Input should be 'fp32', 'fp16' or 'bf16'"),
+        ("RERANK_DTYPE", "fp8", "RERANK_DTYPE: Input should be 'fp32', 'fp16', 'bf16' or 'int8'"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, complaint: str) -> None:

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 
 from serve_app.catalog import Catalog
 from serve_app.errors import EngineFailure, WeightsInvalid
-from serve_app.scorer.engine import TorchEngine, native_dtype
+from serve_app.scorer.engine import TorchEngine, computes_int8, native_dtype
 from serve_app.scorer.inference import InferenceModel
 from serve_app.scorer.packing import Row
 from serve_app.scorer.paths import Path as DevicePath
@@ -180,3 +180,26 @@ def test_the_dtype_of_a_cpu_is_what_it_computes_natively(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
     assert native_dtype("cpu") == dtype
     assert native_dtype("cuda") == "fp16"
+
+
+def test_int8_scores_are_near_and_the_same_in_every_batch(
+    bert: tuple[Path, Any], catalog: Catalog, tokenizer: PairTokenizer, engine: TorchEngine
+) -> None:
+    if not computes_int8("cpu"):
+        pytest.skip("this CPU has no VNNI")
+    small = TorchEngine.load(catalog.in_dtype("int8").variants["minilm-l6"], bert[0], "cpu", pad_id=0)
+    assert small.dtype == "int8"
+    rows = tokenizer.rows_now("the river in berlin", ["", "sea and bread", "people of the mountain " * 30])
+    together = small.run(rows)
+    assert together == pytest.approx(engine.run(rows), abs=0.5)  # small random layers have little to average over
+    assert together != pytest.approx(engine.run(rows), abs=1e-4)
+    assert [small.run([row])[0] for row in rows] == pytest.approx(together, abs=0.05)
+
+
+def test_int8_is_refused_where_it_would_be_wrong_or_slow(
+    bert: tuple[Path, Any], catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CPUs without VNNI add products of int8 in 16 bits, and saturate."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    with pytest.raises(WeightsInvalid, match="cpu has no fast int8 here, which takes a CPU with VNNI: use dtype auto"):
+        TorchEngine.load(catalog.in_dtype("int8").variants["minilm-l6"], bert[0], "cpu", pad_id=0)
