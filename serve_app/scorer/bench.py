@@ -19,15 +19,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from serve_app.catalog import Catalog, Variant
+from serve_app.catalog import Catalog, Dtype, Variant
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.errors import ConfigurationError, RerankError
 from serve_app.packages import require_packages
 from serve_app.run_file import Judgements, RunLine, read_judgements, read_run
+from serve_app.scorer.packing import PathName
 from serve_app.scoring import Device
 
 if TYPE_CHECKING:
-    from serve_app.scorer.measure import Measured
+    from serve_app.scorer.measure import How, Measured
 
 
 def bench(
@@ -48,6 +49,10 @@ def bench(
     documents: Annotated[int, typer.Option(min=1, help="Documents of a round; of a run, whole queries.")] = 500,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are printed.")] = 3,
     device: Annotated[Device | None, typer.Option(help="Default: the GPU if there is one.")] = None,
+    path: Annotated[
+        PathName | None, typer.Option(help="Way through the device; graphs is V100's. Default: the device's fastest.")
+    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="Default: the catalog's.")] = None,
     catalog: Annotated[Path | None, typer.Option(envvar="RERANK_CATALOG", help="Catalog file.")] = None,
 ) -> None:
     """Measure documents/s of this engine and of sentence-transformers' defaults, in turns, tokenising included.
@@ -58,10 +63,14 @@ def bench(
     require_packages("torch", "transformers")
     import torch
 
+    from serve_app.scorer.measure import How
+
     if qrels is not None and run is None:
         raise ConfigurationError("--qrels judges a --run: name that too")
     on: Device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = _chosen(load_catalog(catalog or default_catalog_path()), models, models_dir)
+    known = load_catalog(catalog or default_catalog_path())
+    chosen = _chosen(known if dtype is None else known.in_dtype(dtype), models, models_dir)
+    how = How(on, path, rounds)
     lines = _lines(run, documents) if run else None
     judged = read_judgements(qrels) if qrels else None
     table = _table()
@@ -71,7 +80,7 @@ def bench(
         for variant in chosen:
             progress.update(task, description=variant.name)
             folder, real = _folder(variant, models_dir, Path(made))
-            measured = _measure(variant, folder, lines, documents, on, rounds, lambda: progress.advance(task))
+            measured = _measure(variant, folder, lines, documents, how, lambda: progress.advance(task))
             ndcg10 = _ndcg10(lines, judged, measured) if real and lines and judged else None
             table.add_row(*_cells(variant, measured, ndcg10, real))
     Console().print(table)
@@ -121,8 +130,7 @@ def _measure(
     folder: Path,
     lines: Sequence[RunLine] | None,
     documents: int,
-    device: Device,
-    rounds: int,
+    how: "How",
     done: Callable[[], None],
 ) -> "Measured":
     from serve_app.scorer.measure import made_up_pairs, measure
@@ -132,7 +140,7 @@ def _measure(
         pairs = made_up_pairs([word for word in words if word.isalpha()], documents)
     else:
         pairs = [(line.query, [candidate.text for candidate in line.candidates]) for line in lines]
-    return measure(variant, folder, pairs, device, rounds, done)
+    return measure(variant, folder, pairs, how, done)
 
 
 def _ndcg10(lines: Sequence[RunLine], judged: Judgements, measured: "Measured") -> float:

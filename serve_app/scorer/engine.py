@@ -13,8 +13,8 @@ from serve_app.errors import EngineFailure, WeightsInvalid
 from serve_app.scorer.checkpoint import load_cross_encoder
 from serve_app.scorer.heads import CrossEncoder
 from serve_app.scorer.inference import InferenceModel
-from serve_app.scorer.packing import Row
-from serve_app.scorer.paths import PathName, choose_path
+from serve_app.scorer.packing import PathName, Row
+from serve_app.scorer.paths import choose_path
 from serve_app.scoring import Device
 
 CPU_TOKEN_BUDGET = 2_048

@@ -9,7 +9,7 @@ import torch
 
 from serve_app.catalog import Variant
 from serve_app.scorer.engine import TorchEngine
-from serve_app.scorer.packing import Row
+from serve_app.scorer.packing import PathName, Row
 from serve_app.scorer.tokenizer import PairTokenizer
 from serve_app.scorer.weights import locate
 from serve_app.scoring import Device
@@ -36,10 +36,10 @@ def load(variant: Variant, models_dir: Path | None, device: Device, threads: int
     return load_folder(variant, locate(variant, models_dir), device)
 
 
-def load_folder(variant: Variant, folder: Path, device: Device) -> LoadedModel:
-    """Load and check what the folder holds; raises WeightsInvalid."""
+def load_folder(variant: Variant, folder: Path, device: Device, path: PathName | None = None) -> LoadedModel:
+    """Load and check what the folder holds; raises WeightsInvalid. `path` instead of the device's fastest."""
     tokenizer = PairTokenizer.from_folder(folder)
-    engine = TorchEngine.load(variant, folder, device, tokenizer.pad_id)
+    engine = TorchEngine.load(variant, folder, device, tokenizer.pad_id, path)
     engine.check(_warm_up_rows(tokenizer))
     return LoadedModel(tokenizer, engine)
 

@@ -5,11 +5,14 @@ The cost of a padded batch is longest × rows, so rows of like length go togethe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 TokenIds = NDArray[np.int32]
+PathName = Literal["padded", "packed", "graphs"]
+"""How batches go through a device: padded to the longest row, without padding, or padded to recorded shapes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """How a batch of rows gets onto a device and through the model: one way for each kind of device."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -9,10 +9,9 @@ from torch import Tensor
 from serve_app.scorer.attention import PackedLayout
 from serve_app.scorer.graphs import CudaRecorder, GraphPool, bucket, full_shapes
 from serve_app.scorer.inference import InferenceModel
-from serve_app.scorer.packing import Row, fill, group, pack, pad
+from serve_app.scorer.packing import PathName, Row, fill, group, pack, pad
 from serve_app.scoring import Device
 
-PathName = Literal["padded", "packed", "graphs"]
 PACKED_FROM = (8, 0)
 """Compute capability of Ampere: the first with variable-length attention in PyTorch."""
 

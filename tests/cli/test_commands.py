@@ -153,7 +153,7 @@ def test_eval_of_files_that_are_not_there(tmp_path: Path) -> None:
         (["--variants", "minilm-l7"], {}, "the catalog has no variant 'minilm-l7'"),
         (["--catalog", "none.yaml"], {}, "catalog none.yaml cannot be read"),
         (["--catalog", "[red].yaml"], {}, "catalog [red].yaml cannot be read"),
-        ([], {"RERANK_DTYPE": "fp8"}, "RERANK_DTYPE: Input should be 'fp32', 'fp16' or 'bf16'"),
+        ([], {"RERANK_DTYPE": "fp8"}, "RERANK_DTYPE: Input should be 'fp32', 'fp16', 'bf16' or 'int8'"),
         (["--host", "192.0.2.77"], {}, "cannot listen on 192.0.2.77:8000"),
     ],
 )

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from serve_app.catalog import Catalog
 from serve_app.scorer.loading import load_folder
-from serve_app.scorer.measure import flops_per_pair, made_up_pairs, measure
+from serve_app.scorer.measure import How, flops_per_pair, made_up_pairs, measure
 from serve_app.scorer.random_weights import write_random
 from tests.checkpoints import VOCABULARY
 from tests.conftest import ROOT
@@ -70,7 +70,9 @@ def test_a_model_that_sentence_transformers_cannot_load_is_measured_alone(
     write_random(variant, vocabulary, tmp_path / "made")
     (tmp_path / "made" / "config.json").write_text('{"model_type": "BERT_Cat"}')  # as its hub repository has it
     rounds: list[int] = []
-    measured = measure(variant, tmp_path / "made", [("river", ["the sea"])], "cpu", 2, lambda: rounds.append(1))
+    measured = measure(
+        variant, tmp_path / "made", [("river", ["the sea"])], How("cpu", None, 2), lambda: rounds.append(1)
+    )
     assert (measured.theirs, len(rounds)) == (None, 3)
     assert measured.ours > 0
 
@@ -116,3 +118,8 @@ def test_the_bench_compares_in_one_run_without_ray(tmp_path: Path) -> None:
 
 def test_judgements_need_a_run() -> None:
     assert "--qrels judges a --run" in refused(run("bench", "rerank-tiny", "--qrels", "qrels"))
+
+
+def test_another_dtype_can_be_measured() -> None:
+    printed = run("bench", "rerank-tiny", "--documents", "5", "--rounds", "1", "--dtype", "fp32").stdout.splitlines()
+    assert printed[1].split()[-1] == "fp32"

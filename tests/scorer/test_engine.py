@@ -14,9 +14,8 @@ from serve_app.catalog import Catalog
 from serve_app.errors import EngineFailure, WeightsInvalid
 from serve_app.scorer.engine import TorchEngine, computes_int8, native_dtype
 from serve_app.scorer.inference import InferenceModel
-from serve_app.scorer.packing import Row
+from serve_app.scorer.packing import PathName, Row
 from serve_app.scorer.paths import Path as DevicePath
-from serve_app.scorer.paths import PathName
 from serve_app.scorer.tokenizer import PairTokenizer
 from tests.checkpoints import WORDS
 
