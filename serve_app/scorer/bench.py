@@ -58,7 +58,7 @@ def bench(
     """Measure documents/s of this engine and of sentence-transformers' defaults, in turns, tokenising included.
 
     V100: published documents/s. s-t: sentence-transformers here. Of peak: share of a square matmul's speed in the same
-    dtype and run, by the arithmetic of the whole model.
+    run and dtype (beside int8, in the CPU's fastest of floats), by the arithmetic of the whole model.
     """
     require_packages("torch", "transformers")
     import torch

@@ -74,7 +74,7 @@ class CrossEncoder(nn.Module):
     def forward(self, ids: Tensor, segments: Tensor, mask: Tensor | None) -> Tensor:
         """`ids`, `segments` int64 [rows, length], `mask` bool or None for no padding → fp32 logits [rows].
 
-        The whole body in transformers' own words; `encoder` has the pass that serves.
+        The whole body in transformers' own words; `inference` has the pass that serves.
         """
         extra = {"token_type_ids": segments} if self.reads_segments else {}
         return self.judge(self.body(input_ids=ids, attention_mask=mask, **extra).last_hidden_state[:, 0])
