@@ -102,7 +102,7 @@ class TorchEngine:
                 raise
         # Out of the except clause: a traceback would keep the tensors of the failed pass alive.
         self.splits += 1
-        tokens = len(rows) * max(len(row.ids) for row in rows)
+        tokens = self._path.tokens([len(row.ids) for row in rows])
         self.token_budget = min(self.token_budget, max(LEAST_TOKEN_BUDGET, tokens // 2))
         _log.warning(
             "%s has no memory for %d rows: batches of %d tokens from now on", self.device, len(rows), self.token_budget

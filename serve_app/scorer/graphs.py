@@ -4,6 +4,7 @@ A V100 takes longer to be told what to do than to do it: MiniLM-L6 is some hundr
 once a shape. Shapes are few, because each graph holds memory.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 
 import torch
@@ -21,6 +22,8 @@ Pass = Callable[[Padded], Tensor]
 STEP = 16
 """Lengths are multiples of it: half precision runs fastest at multiples of 8, and 32 lengths are few enough."""
 MOST_GRAPHS = 96
+
+_log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
 
 def bucket(rows: int, longest: int, token_budget: int) -> Shape:
@@ -42,14 +45,21 @@ class GraphPool:
     def __init__(self, record: Callable[[Shape], Pass], most: int = MOST_GRAPHS) -> None:
         self._record = record
         self._most = most
-        self._passes: dict[Shape, Pass] = {}
+        self._passes: dict[Shape, Pass | None] = {}
 
     def find(self, shape: Shape) -> Pass | None:
-        """The recorded pass of that shape, recorded now if there is room; None when there is none."""
-        known = self._passes.get(shape)
-        if known is None and len(self._passes) < self._most:
-            self._passes[shape] = known = self._record(shape)
-        return known
+        """The recorded pass of that shape, recorded now if there is room for it; None when there is none."""
+        if shape not in self._passes and len(self._passes) < self._most:
+            self._passes[shape] = self._record_if_it_fits(shape)
+        return self._passes.get(shape)
+
+    def _record_if_it_fits(self, shape: Shape) -> Pass | None:
+        """None when the device has no memory for it: the engine then finds that out too, and halves the batch."""
+        try:
+            return self._record(shape)
+        except torch.OutOfMemoryError:
+            _log.warning("there is no memory to record a pass of %d rows of %d tokens", *shape)
+            return None
 
 
 class CudaRecorder:

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from serve_app.errors import ConfigurationError
 from serve_app.scorer.attention import PackedLayout
 from serve_app.scorer.graphs import CudaRecorder, GraphPool, bucket, full_shapes
 from serve_app.scorer.inference import InferenceModel
@@ -24,6 +25,9 @@ class Path(Protocol):
     def groups(self, lengths: Sequence[int], token_budget: int) -> Sequence[Sequence[int]]:
         """Which rows go into a batch together, by their places."""
 
+    def tokens(self, lengths: Sequence[int]) -> int:
+        """What a batch of such rows costs."""
+
     def launch(self, rows: Sequence[Row]) -> Tensor:
         """One batch → fp32 logits [rows] on the device, which may still be computing them."""
 
@@ -39,6 +43,10 @@ class PaddedPath:
     def groups(self, lengths: Sequence[int], token_budget: int) -> Sequence[Sequence[int]]:
         """By length."""
         return group(lengths, token_budget)
+
+    def tokens(self, lengths: Sequence[int]) -> int:
+        """With padding."""
+        return len(lengths) * max(lengths)
 
     def launch(self, rows: Sequence[Row]) -> Tensor:
         """→ fp32 logits [rows]."""
@@ -59,6 +67,10 @@ class PackedPath:
     def groups(self, lengths: Sequence[int], token_budget: int) -> Sequence[Sequence[int]]:
         """As they come."""
         return fill(lengths, token_budget)
+
+    def tokens(self, lengths: Sequence[int]) -> int:
+        """Those that there are."""
+        return sum(lengths)
 
     def launch(self, rows: Sequence[Row]) -> Tensor:
         """→ fp32 logits [rows]."""
@@ -84,6 +96,10 @@ class GraphPath:
         """By length."""
         return group(lengths, token_budget)
 
+    def tokens(self, lengths: Sequence[int]) -> int:
+        """With padding."""
+        return len(lengths) * max(lengths)
+
     def launch(self, rows: Sequence[Row]) -> Tensor:
         """→ fp32 logits [rows]."""
         shape = bucket(len(rows), max(len(row.ids) for row in rows), self._token_budget)
@@ -98,17 +114,22 @@ class GraphPath:
 def choose_path(
     model: InferenceModel, device: Device, dtype: str, pad_id: int, token_budget: int, forced: PathName | None = None
 ) -> Path:
-    """The fastest way on that device, or the one that is asked for."""
-    name = forced or _fastest(device, dtype)
+    """The fastest way on that device, or the one that is asked for; raises ConfigurationError."""
+    possible = possible_paths(device, dtype)
+    name = forced or possible[0]
+    if name not in possible:
+        raise ConfigurationError(f"path {name} does not work on this {device} in {dtype}: use {' or '.join(possible)}")
     if name == "packed":
         return PackedPath(model)
     return GraphPath(model, pad_id, token_budget) if name == "graphs" else PaddedPath(model, pad_id)
 
 
-def _fastest(device: Device, dtype: str) -> PathName:
+def possible_paths(device: Device, dtype: str) -> tuple[PathName, ...]:
+    """The fastest first."""
     if device == "cpu":
-        return "padded"
-    return "packed" if torch.cuda.get_device_capability() >= PACKED_FROM and dtype != "fp32" else "graphs"
+        return ("padded",)
+    packs = dtype != "fp32" and torch.cuda.get_device_capability() >= PACKED_FROM
+    return ("packed", "graphs") if packs else ("graphs",)
 
 
 def _to_gpu(part: Tensor) -> Tensor:

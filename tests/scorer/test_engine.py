@@ -129,7 +129,7 @@ class _SmallDevice:
 
     def __init__(self, path: DevicePath, room: int) -> None:
         self._path, self._room = path, room
-        self.groups = path.groups
+        self.groups, self.tokens = path.groups, path.tokens
         self.passes: list[int] = []
 
     def launch(self, rows: Sequence[Row]) -> torch.Tensor:

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.scorer.graphs import STEP, GraphPool, Pass, Shape, bucket, full_shapes
-from serve_app.scorer.packing import Padded
 
 BUDGET = 16_384
 
@@ -57,9 +56,17 @@ def test_each_shape_is_recorded_once_and_not_beyond_the_bound() -> None:
     assert recorded == [(4, 32), (2, 16)]
 
 
-def test_a_pass_belongs_to_its_shape() -> None:
-    batch = Padded(*(torch.zeros(2, 16).numpy() for _ in range(3)))
-    pool = GraphPool(lambda shape: lambda batch: torch.full((len(batch.ids),), float(shape[1])))
-    found = pool.find((2, 16))
-    assert found is not None
-    assert found(batch).tolist() == [16, 16]
+def test_a_shape_without_memory_to_record_it_is_tried_once(caplog: pytest.LogCaptureFixture) -> None:
+    tried: list[Shape] = []
+
+    def record(shape: Shape) -> Pass:
+        tried.append(shape)
+        if shape[0] > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return lambda batch: torch.zeros(len(batch.ids))
+
+    pool = GraphPool(record)
+    assert [pool.find((8, 32)), pool.find((8, 32))] == [None, None]
+    assert pool.find((4, 32)) is not None
+    assert tried == [(8, 32), (4, 32)]
+    assert "no memory to record a pass of 8 rows of 32 tokens" in caplog.text
