@@ -14,7 +14,7 @@ from serve_app.catalog import Catalog
 from serve_app.errors import EngineFailure, WeightsInvalid
 from serve_app.scorer.engine import TorchEngine, computes_int8, native_dtype
 from serve_app.scorer.inference import InferenceModel
-from serve_app.scorer.packing import PathName, Row
+from serve_app.scorer.packing import PathName, Row, fill
 from serve_app.scorer.paths import Path as DevicePath
 from serve_app.scorer.tokenizer import PairTokenizer
 from tests.checkpoints import WORDS
@@ -123,7 +123,7 @@ def test_a_device_that_fails_is_an_engine_failure(
 
 
 class _SmallDevice:
-    """A fake path: to a device that has no memory for more than `room` padded tokens at once."""
+    """A fake path: to a device that has no memory for more than `room` tokens at once."""
 
     name: PathName = "padded"
 
@@ -133,7 +133,7 @@ class _SmallDevice:
         self.passes: list[int] = []
 
     def launch(self, rows: Sequence[Row]) -> torch.Tensor:
-        if (tokens := len(rows) * max(len(row.ids) for row in rows)) > self._room:
+        if (tokens := self.tokens([len(row.ids) for row in rows])) > self._room:
             raise torch.OutOfMemoryError("CUDA out of memory")
         self.passes.append(tokens)
         return self._path.launch(rows)
@@ -156,6 +156,21 @@ def test_a_batch_that_does_not_fit_is_halved_and_later_ones_are_smaller(
     assert engine.run(rows) == pytest.approx(expected, abs=1e-5)
     assert device.passes == [16 * length] * 4 + [6 * length]
     assert engine.splits == 2
+
+
+def test_a_packed_batch_that_does_not_fit_lowers_the_budget_too(
+    engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens count, and not the padding that it has not."""
+    rows = tokenizer.rows_now("the river", ["sea " * 400, *["sea"] * 150])
+    total = sum(len(row.ids) for row in rows)
+    device = _SmallDevice(engine._path, room=total - 1)
+    monkeypatch.setattr(device, "groups", fill)
+    monkeypatch.setattr(device, "tokens", sum)
+    monkeypatch.setattr(engine, "_path", device)
+    monkeypatch.setattr(engine, "token_budget", total)
+    engine.run(rows)
+    assert engine.token_budget == total // 2
 
 
 def test_what_does_not_fit_after_halving_is_an_engine_failure(
