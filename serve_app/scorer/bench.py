@@ -86,9 +86,10 @@ def bench(
     Console().print(table)
     text = run.name if run else "made-up text"
     below = f"{_hardware(on)}; {text}, {measured.tokens:.0f} tokens a pair; medians of {rounds} rounds"
-    Console().print(f"[dim]{below}[/dim]")
+    Console().print(below, style="dim", markup=False)
     if find_spec("sentence_transformers") is None:
-        Console().print("[dim]sentence-transformers is not installed; rerank-serve[loadtest] brings it[/dim]")
+        missing = "sentence-transformers is not installed; rerank-serve[loadtest] brings it"
+        Console().print(missing, style="dim", markup=False)
 
 
 def _chosen(catalog: Catalog, models: Sequence[str] | None, models_dir: Path | None) -> Sequence[Variant]:

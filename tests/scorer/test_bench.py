@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from serve_app.catalog import Catalog
+from serve_app.scorer import bench as bench_module
+from serve_app.scorer import measure as measure_module
 from serve_app.scorer.loading import load_folder
 from serve_app.scorer.measure import How, flops_per_pair, made_up_pairs, measure
 from serve_app.scorer.random_weights import write_random
@@ -123,3 +125,15 @@ def test_judgements_need_a_run() -> None:
 def test_another_dtype_can_be_measured() -> None:
     printed = run("bench", "rerank-tiny", "--documents", "5", "--rounds", "1", "--dtype", "fp32").stdout.splitlines()
     assert printed[1].split()[-1] == "fp32"
+
+
+def test_without_sentence_transformers_it_says_what_brings_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (bench_module, measure_module):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setenv("COLUMNS", "200")
+    bench_module.bench(["rerank-tiny"], documents=3, rounds=1)
+    printed = capsys.readouterr().out
+    assert "rerank-serve[loadtest] brings it" in printed
+    assert "made-up text" in printed
