@@ -3,12 +3,12 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install serve bench test test-slow check format lint types contracts clean
+.PHONY: install serve bench test test-slow test-clients check format lint types contracts clean
 
 install: .venv/serving  ## what `rerank` needs to serve
 
-serve: .venv/serving  ## the service on http://127.0.0.1:8000, until Ctrl-C
-	$(RUN)/rerank serve
+serve: .venv/serving  ## the service on http://127.0.0.1:8000, for this machine, until Ctrl-C
+	$(RUN)/rerank serve --open
 
 bench: .venv/developing  ## documents per second here, beside sentence-transformers
 	$(RUN)/rerank bench
@@ -18,6 +18,9 @@ test: .venv/developing  ## the tests that take seconds
 
 test-slow: .venv/developing  ## those that take minutes
 	$(RUN)/pytest -m slow
+
+test-clients: .venv/developing  ## those that drive other people's client packages, in environments of their own
+	$(RUN)/pytest -m clients
 
 check: lint types contracts test  ## everything before a commit
 

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--idle", type=float, default=5.0, help="seconds without requests before memory is read (5)")
     parser.add_argument("command", nargs="*", help="after --; by default: rerank serve")
     given = parser.parse_args(arguments)
-    command = given.command or [str(Path(sys.executable).parent / "rerank"), "serve"]
+    command = given.command or [str(Path(sys.executable).parent / "rerank"), "serve", "--open"]
     with Progress(console=Console(stderr=True)) as progress:
         starts = [
             measure(command, given.url, given.idle) for _ in progress.track(range(given.repeat), description="starts")

@@ -4,25 +4,28 @@
 `rerank serve` calls it too.
 """
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import ray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from ray import serve
 from ray.serve import Application
 
 from serve_app.catalog import Catalog, Dtype, Variant
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.errors import ConfigurationError
-from serve_app.router.deployment import Router
+from serve_app.key_file import read_keys
+from serve_app.router.deployment import Router, RouterOptions
 from serve_app.scorer.deployment import REQUESTS_IN_REPLICA, Scorer, ScorerOptions
 from serve_app.scoring import Device
-from serve_app.settings import Limits
+from serve_app.settings import Limits, UsageSettings
 
 REQUESTS_IN_QUEUE = 1_024
 """Requests that wait in a router for a scorer; beyond it callers are told to come back."""
 REQUESTS_IN_ROUTER = 1_024
+_log = logging.getLogger("ray.serve")
 
 
 class AppArgs(BaseModel):
@@ -48,10 +51,18 @@ class AppArgs(BaseModel):
     most_replicas: Annotated[int, Field(ge=1)] | None = None
     """Upper bound for every variant's `max_replicas`."""
     limits: Limits = Limits()
+    keys: Path | None = None
+    """File of API keys, on every node that runs a router."""
+    open: bool = False
+    """Whether everybody is answered, without keys: only where nobody else can reach the service."""
+    redis_url: SecretStr | None = None
+    """Shares rate limits and usage among routers."""
+    usage: UsageSettings = UsageSettings()
 
 
 def build(args: AppArgs) -> Application:
     """The application; raises ConfigurationError."""
+    _require_keys(args)
     catalog = served_catalog(args)
     device = _device(args)
     scorers = {name: _scorer(variant, catalog, device, args) for name, variant in catalog.variants.items()}
@@ -61,7 +72,21 @@ def build(args: AppArgs) -> Application:
         max_ongoing_requests=REQUESTS_IN_ROUTER,
         ray_actor_options={"num_cpus": 1 if args.reserve_cpus else 0},
     )(Router)
-    return router.bind(catalog, args.limits, scorers)
+    url = None if args.redis_url is None else args.redis_url.get_secret_value()
+    return router.bind(catalog, RouterOptions(args.limits, args.usage, args.keys, url), scorers)
+
+
+def _require_keys(args: AppArgs) -> None:
+    if args.keys is None and not args.open:
+        raise ConfigurationError(
+            "nothing says who may ask: give the file of API keys (`rerank keys create NAME` makes one), or choose open"
+        )
+    if args.keys is not None:
+        if args.open:
+            raise ConfigurationError("API keys and open exclude each other: choose one")
+        read_keys(args.keys)
+    if args.redis_url is None and args.router_replicas > 1:
+        _log.warning("%d routers without a Redis: each counts rate limits alone", args.router_replicas)
 
 
 def served_catalog(args: AppArgs) -> Catalog:

@@ -5,13 +5,22 @@
     ├─ InvalidRequest                422 invalid_request
     │  ├─ MalformedBody              400 invalid_json
     │  ├─ BodyTooLarge               413 body_too_large
-    │  └─ TooManyDocuments           422 too_many_documents
+    │  ├─ TooManyDocuments           422 too_many_documents
+    │  └─ InputTooLong               422 input_too_long
+    ├─ Unauthenticated               401 invalid_api_key
+    ├─ BudgetExceeded                402 budget_exceeded
+    ├─ Forbidden                     403 permission_denied
     ├─ UnknownModel                  404 model_not_found
+    ├─ NoSuchPath                    404 not_found
+    ├─ WrongMethod                   405 method_not_allowed
     ├─ NotReady                      503 not_ready
     ├─ WeightsUnavailable            503 weights_unavailable
     ├─ WeightsInvalid                503 weights_invalid
     ├─ ScorerLost                    503 scorer_lost
-    ├─ Overloaded                    429 overloaded
+    ├─ UsageUnavailable              503 usage_unavailable
+    ├─ RetryLater                    429 retry_later
+    │  ├─ RateLimited                429 rate_limited
+    │  └─ Overloaded                 429 overloaded
     ├─ DeadlineExceeded              504 deadline_exceeded
     └─ EngineFailure                 500 engine_failure
 
@@ -21,6 +30,8 @@ holds a path of the server, a pid, an address or a secret; what only an operator
 
 from typing import ClassVar
 
+RETRY_AFTER_S = 1.0
+"""When to come back where nobody knows better."""
 MESSAGE_LIMIT = 1_000
 """Characters of a message that are kept: a request must not get back the 10 kB that it sent."""
 
@@ -77,11 +88,57 @@ class TooManyDocuments(InvalidRequest):
     code = "too_many_documents"
 
 
+class InputTooLong(InvalidRequest):
+    """A text is longer than the model reads, and the caller wants no text cut."""
+
+    code = "input_too_long"
+
+
+class Unauthenticated(RerankError):
+    """No API key, or none that is valid now: unknown, wrong, revoked, expired."""
+
+    status = 401
+    code = "invalid_api_key"
+    type = "authentication_error"
+
+
+class BudgetExceeded(RerankError):
+    """The key has spent what it may spend this month."""
+
+    status = 402
+    code = "budget_exceeded"
+    type = "billing_error"
+
+
+class Forbidden(RerankError):
+    """The key is valid, and may not do this."""
+
+    status = 403
+    code = "permission_denied"
+    type = "permission_error"
+
+
 class UnknownModel(RerankError):
     """No variant, alias or tier of that name."""
 
     status = 404
     code = "model_not_found"
+    type = "invalid_request_error"
+
+
+class NoSuchPath(RerankError):
+    """Nothing is served there."""
+
+    status = 404
+    code = "not_found"
+    type = "invalid_request_error"
+
+
+class WrongMethod(RerankError):
+    """Something is served there, by another HTTP method."""
+
+    status = 405
+    code = "method_not_allowed"
     type = "invalid_request_error"
 
 
@@ -113,12 +170,36 @@ class ScorerLost(RerankError):
     code = "scorer_lost"
 
 
-class Overloaded(RerankError):
-    """The variant's queue is full; the client may try again in a second."""
+class UsageUnavailable(RerankError):
+    """What was used cannot be read or written now. Requests are answered all the same, and counted later."""
+
+    status = 503
+    code = "usage_unavailable"
+
+
+class RetryLater(RerankError):
+    """Not now: the same request may be answered in `retry_after_s` seconds."""
 
     status = 429
-    code = "overloaded"
+    code = "retry_later"
     type = "rate_limit_error"
+
+    def __init__(self, message: str, param: str | None = None, retry_after_s: float = RETRY_AFTER_S) -> None:
+        super().__init__(message, param)
+        self.args = (message, param, retry_after_s)  # what unpickling calls the class with
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(RetryLater):
+    """The key has had what it may have in a minute, or at once."""
+
+    code = "rate_limited"
+
+
+class Overloaded(RetryLater):
+    """Too much waits already: it could not be answered in time, or not be held."""
+
+    code = "overloaded"
 
 
 class DeadlineExceeded(RerankError):

@@ -10,17 +10,31 @@ Device = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What becomes of a document that is longer than the model reads at once, which is 512 tokens with the query."""
+
+    max_tokens_per_doc: int | None = None
+    """What is behind so many tokens is not read, and nobody misses it."""
+    truncate: bool = True
+    """Whether what does not fit may be left unread; else such a document fails the request."""
+    max_chunks_per_doc: int = 1
+    """A long document is read in up to so many chunks, and scores what its best chunk scores."""
+    overlap_tokens: int = 0
+    """Of a chunk with the one before it; at most half of what fits."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreJob:
-    """One query and the documents to score against it.
+    """Queries and documents to score: one query for all documents, or as many queries as documents.
 
     `timeout_s` is how long an answer is of use to the caller, counted from arrival at the scorer: a
     duration and not a moment, because the clocks of two nodes differ.
     """
 
-    query: str
+    queries: tuple[str, ...]
     documents: tuple[str, ...]
     timeout_s: float
-    max_tokens_per_doc: int | None = None
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +48,14 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class ScoreOutcome:
-    """`logits[i]` is the relevance logit of document i; `tokens` counts what the model read."""
+    """`logits[i]` is the relevance logit of document i; `tokens` and `pairs` count what the model read.
+
+    There are more pairs than documents where some were read in chunks.
+    """
 
     logits: tuple[float, ...]
     tokens: int
+    pairs: int
     timings: Timings
 
 

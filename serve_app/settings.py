@@ -8,7 +8,8 @@ passes the values on; replicas are given them and read nothing.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from serve_app.errors import ConfigurationError
@@ -23,8 +24,21 @@ class Limits(BaseModel):
     """Cohere's limit, so that no client of that API meets a smaller one."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 2**20
     """10,000 passages of 100 words are about 6 MB."""
+    max_bytes_in_flight: Annotated[int, Field(gt=0)] = 512 * 2**20
+    """Bodies that one router holds at a time: what does not fit is told to come back."""
     request_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Longer than the cold start of any variant whose weights are on disk."""
+
+
+class UsageSettings(BaseModel):
+    """Where the ledger writes what was used, and how often."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path = Field(default_factory=lambda: user_data_path("rerank-serve") / "usage.sqlite3")
+    """SQLite file; not used when there is a Redis."""
+    flush_every_s: Annotated[float, Field(gt=0)] = 5.0
+    """What a crash can lose."""
 
 
 class Settings(BaseSettings):
@@ -45,6 +59,15 @@ class Settings(BaseSettings):
     dtype: Literal["fp32", "fp16", "bf16", "int8"] | None = None
     """Overrides the catalog's dtype for every variant."""
     limits: Limits = Limits()
+    keys: Path | None = None
+    """File of API keys; `rerank keys` writes it."""
+    open: bool = False
+    """Whether everybody on this machine is answered, without keys."""
+    redis_url: SecretStr | None = None
+    """Rate limits and usage are shared there by all routers; without it each router has its own."""
+    usage: UsageSettings = UsageSettings()
+    api_key: SecretStr | None = None
+    """What `rerank query`, `rerank eval` and `rerank usage` send."""
 
 
 def read_settings() -> Settings:

@@ -13,6 +13,7 @@ for _name in [name for name in os.environ if name.startswith("RERANK_")]:
 from serve_app.catalog import Catalog  # noqa: E402 - the environment comes first
 from serve_app.catalog_file import default_catalog_path, load_catalog  # noqa: E402
 from tests.checkpoints import write_checkpoint  # noqa: E402
+from tests.redis_server import redis_server  # noqa: E402
 from tests.running import Running, rerank_serve  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
@@ -64,3 +65,10 @@ def service(small_models: Path) -> Iterator[Running]:
     """`rerank serve` as a user starts it, over small random checkpoints."""
     with rerank_serve("--models-dir", str(small_models), environment={"RERANK_DTYPE": "fp32"}) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis on loopback."""
+    with redis_server() as url:
+        yield url

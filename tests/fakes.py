@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from serve_app.catalog import Variant
-from serve_app.scorer.scheduler import Slice
+from serve_app.scorer.slices import Slice
 from serve_app.scoring import ScoreJob, ScoreOutcome, ScorerState, Timings
 
 
@@ -22,7 +22,7 @@ class FakeScorers:
         if self.failure is not None:
             raise self.failure
         logits = tuple(float(len(document)) for document in job.documents)
-        return ScoreOutcome(logits, tokens=7 * len(logits), timings=Timings(1.25, 2.5, 30.0))
+        return ScoreOutcome(logits, tokens=7 * len(logits), pairs=len(logits), timings=Timings(1.25, 2.5, 30.0))
 
     async def state(self, variants: Sequence[Variant]) -> list[ScorerState]:
         return [self.states.get(variant.name, ScorerState("idle")) for variant in variants]
@@ -56,13 +56,14 @@ class FakeDevice:
 
     async def finish(self) -> None:
         """Let what is on the device end, and what follows begin."""
-        await _settle()
+        await settle()
         assert self._gate is not None, "nothing is on the device"
         gate, self._gate = self._gate, None
         gate.set()
-        await _settle()
+        await settle()
 
 
-async def _settle() -> None:
+async def settle() -> None:
+    """Let what can go on go on."""
     for _ in range(10):
         await asyncio.sleep(0)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import psutil
@@ -67,11 +68,14 @@ def refused(result: "subprocess.CompletedProcess[str]") -> str:
 
 @contextmanager
 def rerank_serve(*arguments: str, environment: Mapping[str, str], wait: bool = True) -> Iterator[Running]:
-    """Start it on a free port, wait until it answers, and end it as Ctrl-C does."""
+    """Start it on a free port, wait until it answers, and end it as Ctrl-C does. Without keys it is in open mode."""
     port = free_port()
+    mode = () if "--keys" in arguments else ("--open",)
+    folder = TemporaryDirectory()
+    usage = {"RERANK_USAGE__PATH": str(Path(folder.name) / "usage.sqlite3")}
     process = subprocess.Popen(
-        [command(), "serve", "--port", str(port), *arguments],
-        env={**os.environ, **environment},
+        [command(), "serve", "--port", str(port), *mode, *arguments],
+        env={**os.environ, **usage, **environment},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -84,6 +88,7 @@ def rerank_serve(*arguments: str, environment: Mapping[str, str], wait: bool = T
             yield Running(url, process, http)
     finally:
         stop(process)
+        folder.cleanup()
 
 
 def stop(process: subprocess.Popen[str]) -> str:

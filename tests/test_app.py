@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,10 +43,19 @@ def test_the_device_is_a_gpu_when_ray_has_one(
     monkeypatch.setattr("ray.cluster_resources", lambda: resources)
     used: list[str] = []
     monkeypatch.setattr(app, "_scorer", lambda variant, catalog, device, args: used.append(device))
-    build(AppArgs(device=wanted, variants=("minilm-l6",)))
+    build(AppArgs(device=wanted, variants=("minilm-l6",), open=True))
     assert used == [device]
 
 
 def test_the_device_has_to_be_named_where_no_ray_can_be_asked() -> None:
     with pytest.raises(ConfigurationError, match="say device=cpu or cuda"):
-        build(AppArgs())
+        build(AppArgs(open=True))
+
+
+def test_somebody_has_to_say_who_may_ask(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="`rerank keys create NAME` makes one"):
+        build(AppArgs(device="cpu"))
+    with pytest.raises(ConfigurationError, match="exclude each other"):
+        build(AppArgs(device="cpu", open=True, keys=tmp_path / "keys.json"))
+    with pytest.raises(ConfigurationError, match=r"keys\.json"):
+        build(AppArgs(device="cpu", keys=tmp_path / "keys.json"))

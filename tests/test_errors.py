@@ -31,6 +31,11 @@ def test_the_drawn_tree_is_the_real_one(kind: type[RerankError]) -> None:
     assert drawn.split()[-2:] == [str(kind.status), kind.code]
 
 
+def test_the_time_to_come_back_survives_the_way_through_ray() -> None:
+    there = pickle.loads(pickle.dumps(errors.Overloaded("full", None, 2.5)))
+    assert (there.message, there.param, there.retry_after_s) == ("full", None, 2.5)
+
+
 def test_codes_are_unique() -> None:
     codes = [kind.code for kind in EVERY]
     assert len(set(codes)) == len(codes)

@@ -21,6 +21,7 @@ def test_startup_measures_a_service_from_its_command_to_its_idle_memory(small_mo
     serve = [
         str(command()),
         "serve",
+        "--open",
         "--port",
         str(port),
         "--models-dir",

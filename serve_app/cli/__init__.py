@@ -7,10 +7,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from serve_app.cli.evaluate import evaluate
+from serve_app.cli.keys import keys
 from serve_app.cli.models import models
 from serve_app.cli.pull import pull
 from serve_app.cli.query import query
 from serve_app.cli.serve import serve
+from serve_app.cli.usage import usage
 from serve_app.cli.verify import verify
 from serve_app.errors import RerankError
 from serve_app.scorer.bench import bench
@@ -27,6 +29,8 @@ app.command()(pull)
 app.command()(verify)
 app.command()(query)
 app.command(name="eval")(evaluate)
+app.command()(usage)
+app.add_typer(keys, name="keys")
 app.command()(bench)
 
 

@@ -1,11 +1,14 @@
 """A running service, as the commands see it: one HTTP client, whose failures are sentences."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
 from serve_app.errors import RerankError
+from serve_app.settings import read_settings
 
 TIMEOUT_S = 300.0
 """A first request may wait for its model to be downloaded."""
@@ -18,9 +21,13 @@ class ServiceError(RerankError):
 class ServiceClient:
     """Talks to the service at `url`."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self._url, timeout=TIMEOUT_S)
+    def __init__(self, url: str | None) -> None:
+        """`url`: that of the settings when None; the key is theirs as well."""
+        settings = read_settings()
+        self._url = (url or settings.url).rstrip("/")
+        key = settings.api_key
+        headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
+        self._http = httpx.Client(base_url=self._url, timeout=TIMEOUT_S, headers=headers)
 
     def rerank(self, query: str, documents: Sequence[str], model: str | None, top_n: int | None) -> dict[str, Any]:
         """The reply of `POST /v1/rerank`; raises ServiceError."""
@@ -30,6 +37,11 @@ class ServiceClient:
         """The entries of `GET /v1/models`; raises ServiceError."""
         listed: list[dict[str, Any]] = self._ask("GET", "/v1/models")["data"]
         return listed
+
+    def usage(self, first: date, last: date, by: Sequence[str]) -> dict[str, Any]:
+        """The reply of `GET /v1/usage`; raises ServiceError."""
+        days = {"from": first.isoformat(), "to": last.isoformat()}
+        return self._ask("GET", f"/v1/usage?{urlencode({**days, 'group_by': ','.join(by)})}")
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:
@@ -45,8 +57,15 @@ class ServiceClient:
             answer: dict[str, Any] = response.json()
             if response.is_success:
                 return answer
-            raise ServiceError(answer["error"]["message"])
+            raise ServiceError(_hint(response.status_code) or answer["error"]["message"])
         except (ValueError, KeyError, TypeError):
             raise ServiceError(
                 f"{self._url}{path} answered {response.status_code} and not as a rerank service does"
             ) from None
+
+
+def _hint(status: int) -> str | None:
+    """What a person at a terminal does about it."""
+    if status == httpx.codes.UNAUTHORIZED:
+        return "the service wants an API key: put one into RERANK_API_KEY (`rerank keys create` makes one)"
+    return None

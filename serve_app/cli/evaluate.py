@@ -15,7 +15,6 @@ from rich.table import Table
 from serve_app.cli.client import ServiceClient
 from serve_app.errors import ConfigurationError
 from serve_app.run_file import Judgements, RunLine, Scores, read_judgements, read_run
-from serve_app.settings import read_settings
 
 RELEVANT_GRADE = 2
 """TREC Deep Learning counts a passage as relevant from grade 2 on; of judgements that are 0 or 1, 1 counts."""
@@ -37,7 +36,7 @@ def evaluate(
         raise ConfigurationError(f"the run {run} is empty")
     judged = read_judgements(qrels)
     began = time.perf_counter()
-    reranked, answered_by = _rerank(ServiceClient(url or read_settings().url), queries, model)
+    reranked, answered_by = _rerank(ServiceClient(url), queries, model)
     seconds = time.perf_counter() - began
     retrieved = {q.qid: _by_rank([c.docid for c in q.candidates]) for q in queries}
     documents = sum(len(q.candidates) for q in queries)

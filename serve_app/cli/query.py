@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from serve_app.cli.client import ServiceClient, ServiceError
-from serve_app.settings import read_settings
 
 STDIN = Path("-")
 
@@ -29,7 +28,7 @@ def query(
     found = [(f"{file}:{number}" if len(files) > 1 else str(number), line) for file, number, line in lines]
     if not found:
         raise ServiceError("there are no documents: the files hold no lines")
-    reply = ServiceClient(url or read_settings().url).rerank(text, [line for _, line in found], model, top_n)
+    reply = ServiceClient(url).rerank(text, [line for _, line in found], model, top_n)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("rank", justify="right")
     table.add_column("score", justify="right")

@@ -16,15 +16,17 @@ from rich.spinner import Spinner
 
 from serve_app import __version__
 from serve_app.catalog_file import default_catalog_path, load_catalog
-from serve_app.cli.client import ServiceClient
 from serve_app.errors import ConfigurationError
+from serve_app.key_file import read_keys
 from serve_app.packages import require_packages
+from serve_app.scoring import ScorerState
 from serve_app.settings import Settings, read_settings
 
 APP_NAME = "rerank"
 LOOKS_PER_SECOND = 4
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _CURL = """\
-curl -s {url}/v1/rerank -H 'Content-Type: application/json' -d '{{
+curl -s {url}/v1/rerank{key} -H 'Content-Type: application/json' -d '{{
   "query": "How many people live in Berlin?",
   "documents": ["Berlin is well known for its museums.",
                 "Berlin had a population of 3,520,031 registered inhabitants."]
@@ -45,11 +47,23 @@ def serve(
     variants: Annotated[
         str | None, typer.Option(metavar="A,B", help="Serve only these, and start all of them at once.")
     ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="File of API keys (`rerank keys create` writes it). Default: RERANK_KEYS.")
+    ] = None,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Answer everybody on this machine, without keys. Default: RERANK_OPEN.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --open, beyond this machine too: whoever reaches HOST is answered.")
+    ] = False,
 ) -> None:
     """Start the service on this machine: the default variant at once, the others on their first request."""
-    given = {"host": host, "port": port, "models_dir": models_dir, "catalog": catalog}
+    given = {"host": host, "port": port, "models_dir": models_dir, "catalog": catalog, "keys": keys}
     settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
+    if open_:
+        settings = settings.model_copy(update={"open": True, **({} if keys else {"keys": None})})
     names = tuple(name.strip() for name in variants.split(",") if name.strip()) if variants else ()
+    _require_keys(settings, force)
     _require_free(settings.host, settings.port)
     require_packages("ray", "fastapi", "torch", "transformers")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -72,7 +86,7 @@ def _run(settings: Settings, names: tuple[str, ...], console: Console) -> None:
             logs = running.enter_context(private_ray(settings.host, settings.port))
         _deploy(settings, names, at_once, console)
         running.callback(_undeploy)
-        _greet(_address(settings), logs, console)
+        _greet(settings, logs, console)
         while True:
             time.sleep(3_600)
 
@@ -97,6 +111,10 @@ def _deploy(settings: Settings, names: tuple[str, ...], at_once: Iterable[str], 
         reserve_cpus=False,
         most_replicas=1,
         limits=settings.limits,
+        keys=settings.keys and settings.keys.resolve(),
+        open=settings.open,
+        redis_url=settings.redis_url,
+        usage=settings.usage.model_copy(update={"path": settings.usage.path.resolve()}),
     )
     target = ray_serve.RunTarget(build(args), name=APP_NAME, route_prefix="/")
     ray_serve.run_many([target], wait_for_applications_running=False)
@@ -125,25 +143,54 @@ def _address(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
-def _greet(url: str, logs: Path, console: Console) -> None:
+def _greet(settings: Settings, logs: Path, console: Console) -> None:
     """Say what is ready, what is not and why, and how to ask."""
-    client = ServiceClient(url)
+    states = _states()
     # The router's view is up to a second older than Ray's, which says that all are loaded.
-    while "starting" in {model["state"]["status"] for model in client.models()}:
+    while "starting" in {state.status for state in states.values()}:
         time.sleep(1 / LOOKS_PER_SECOND)
-    listed = client.models()
-    for model in (model for model in listed if model["state"]["status"] != "idle"):
-        state = model["state"]
-        ready = state["status"] == "ready"
-        told = f"ready on {state['device']} in {state['dtype']}" if ready else state["reason"] or state["status"]
-        mark = "[green]✓[/green]" if ready else "[red]✗[/red]"
-        console.print(f"{mark} {model['name']}: {escape(told)}", highlight=False)
-    idle = sum(model["state"]["status"] == "idle" for model in listed)
+        states = _states()
+    for name, state in states.items():
+        if state.status != "idle":
+            ready = state.status == "ready"
+            told = f"ready on {state.device} in {state.dtype}" if ready else state.reason or state.status
+            mark = "[green]✓[/green]" if ready else "[red]✗[/red]"
+            console.print(f"{mark} {name}: {escape(told)}", highlight=False)
+    idle = sum(state.status == "idle" for state in states.values())
     if idle:
         console.print(f"  {idle} more load on their first request (`rerank models` lists them)", highlight=False)
+    url = _address(settings)
     console.print(f"\nrerank-serve {__version__} answers at {url}", highlight=False)
+    who = "everybody, without a key" if settings.keys is None else f"the keys in {settings.keys}"
+    console.print(f"[dim]answers {who}   usage: {settings.usage.path}[/dim]", highlight=False, soft_wrap=True)
     console.print(f"[dim]API: {url}/docs   logs: {logs}   Ctrl-C stops it[/dim]\n", highlight=False, soft_wrap=True)
-    console.print(_CURL.format(url=url), markup=False, highlight=False, soft_wrap=True)
+    key = "" if settings.keys is None else ' -H "Authorization: Bearer $RERANK_API_KEY"'
+    console.print(_CURL.format(url=url, key=key), markup=False, highlight=False, soft_wrap=True)
+
+
+def _states() -> dict[str, ScorerState]:
+    """What each variant can do, by its name; asked inside Ray, where no key is needed."""
+    from ray import serve as ray_serve
+
+    found: dict[str, ScorerState] = ray_serve.get_deployment_handle("router", APP_NAME).states.remote().result()
+    return found
+
+
+def _require_keys(settings: Settings, force: bool) -> None:
+    if settings.keys is None and not settings.open:
+        raise ConfigurationError(
+            "nothing says who may ask. For this machine alone: --open. Else make a key and name its file:\n"
+            "  rerank keys create NAME --file keys.json\n"
+            "  rerank serve --keys keys.json"
+        )
+    if settings.keys is not None and settings.open:
+        raise ConfigurationError("API keys and --open exclude each other: choose one")
+    if settings.open and settings.host not in LOOPBACK and not force:
+        raise ConfigurationError(
+            f"--open would answer whoever reaches {settings.host}: use --keys, or --force if that is meant"
+        )
+    if settings.keys is not None:
+        read_keys(settings.keys)
 
 
 def _require_free(host: str, port: int) -> None:

@@ -1,5 +1,10 @@
-"""The Ray Serve deployment that is the HTTP ingress: it wires the use case to the scorers' handles."""
+"""The Ray Serve deployment that is the HTTP ingress: it wires the use case to handles, keys, limits and ledger."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -7,20 +12,62 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.catalog import Catalog
+from serve_app.router.caller import EVERYBODY
 from serve_app.router.http import create_api
+from serve_app.router.keys import Keyring, NoKeys
+from serve_app.router.limits import RateLimiter
 from serve_app.router.scorers import RayScorers
 from serve_app.router.service import RerankService
-from serve_app.settings import Limits
+from serve_app.router.usage import Ledger
+from serve_app.router.usage_redis import RedisSink
+from serve_app.router.usage_sqlite import SqliteSink
+from serve_app.scoring import ScorerState
+from serve_app.settings import Limits, UsageSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RouterOptions:
+    """What a replica is given by the process that starts the service."""
+
+    limits: Limits
+    usage: UsageSettings
+    keys: Path | None
+    """None is open mode."""
+    redis_url: str | None = field(repr=False)
+    """It may hold a password."""
 
 
 @serve.ingress()
 class Router:
     """One replica of the router. `scorers` holds a handle for every variant of the catalog, by its name."""
 
-    def __init__(self, catalog: Catalog, limits: Limits, scorers: dict[str, DeploymentHandle[Any]]) -> None:
+    def __init__(self, catalog: Catalog, options: RouterOptions, scorers: dict[str, DeploymentHandle[Any]]) -> None:
         application = serve.get_replica_context().app_name
-        self._service = RerankService(catalog, RayScorers(scorers, application), limits)
+        url = options.redis_url
+        self._keys = NoKeys() if options.keys is None else Keyring(options.keys)
+        self._limiter = RateLimiter(url)
+        sink = SqliteSink(options.usage.path) if url is None else RedisSink(url)
+        self._ledger = Ledger(sink, options.usage.flush_every_s)
+        self._service = RerankService(
+            catalog, RayScorers(scorers, application), options.limits, self._limiter, self._ledger
+        )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """What Ray Serve runs behind its proxy."""
-        return create_api(self._service)
+        return create_api(self._service, self._keys, self._while_it_runs)
+
+    async def states(self) -> dict[str, ScorerState]:
+        """What each variant can do now, by its name: for the process that started the service, which has no key."""
+        return {variant.name: state for variant, state in await self._service.models(EVERYBODY)}
+
+    @asynccontextmanager
+    async def _while_it_runs(self, _: FastAPI) -> AsyncIterator[None]:
+        """Usage is written all the while, and what is left of it at the end."""
+        writing = asyncio.create_task(self._ledger.run())
+        try:
+            yield
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            await self._ledger.close()
+            await self._limiter.close()

@@ -1,12 +1,18 @@
 """The router's own words, between the dialects and the service."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from serve_app.scoring import Timings
+from serve_app.router.caller import Caller
+from serve_app.router.standing import Standing
+from serve_app.scoring import Reading, Timings
 
 DOCUMENTS_PER_SEARCH_UNIT = 100
 """One search unit is a query with up to 100 documents (Cohere's billing unit, which clients price by)."""
+
+
+WHOLE = Reading()
+"""Each document at once, as much of it as fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +23,30 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a body asks for, whatever its dialect."""
+
+    queries: tuple[str, ...]
+    """One for all documents, or one for each."""
+    documents: tuple[str, ...]
+    model: str | None = None
+    top_n: int | None = None
+    reading: Reading = WHOLE
+    timeout_s: float | None = None
+
+    def with_model(self, model: str) -> "Asked":
+        """The same of another model: the one in the path wins."""
+        return replace(self, model=model)
+
+
+@dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """One request, whatever dialect it came in."""
+    """One request: what is asked, by whom, and for how long an answer is of use."""
 
     request_id: str
-    wish: Wish
-    query: str
-    documents: tuple[str, ...]
+    caller: Caller
+    asked: Asked
     timeout_s: float
-    top_n: int | None = None
-    max_tokens_per_doc: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +67,16 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the request cost: tokens that the model read, documents that were scored."""
+    """What the request cost: documents that were scored, the tokens and pairs that the model read for them."""
 
     tokens: int
     documents: int
+    pairs: int
 
     @property
     def search_units(self) -> int:
-        """Billing units: one for each started 100 documents."""
-        return math.ceil(self.documents / DOCUMENTS_PER_SEARCH_UNIT)
+        """Billing units: one for each started 100 documents, each chunk of a long one counted as a document."""
+        return math.ceil(self.pairs / DOCUMENTS_PER_SEARCH_UNIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +88,8 @@ class Ranking:
     results: tuple[Ranked, ...]
     usage: Usage
     timings: Timings
+    standing: Standing
+    """What is left of the caller's limits."""
 
 
 def rank(logits: tuple[float, ...], top_n: int | None) -> tuple[Ranked, ...]:

@@ -1,12 +1,17 @@
-"""The use case, top to bottom: admit, choose, score, rank. It knows no wire format and no Ray."""
+"""The use case, top to bottom: admit, choose, allow, score, rank, count. It knows no wire format, no key and no Ray."""
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 from serve_app.catalog import Catalog, Variant
-from serve_app.errors import InvalidRequest, NotReady, TooManyDocuments
-from serve_app.router.ranking import Ranking, RerankRequest, Usage, Wish, rank
+from serve_app.errors import BudgetExceeded, Forbidden, InvalidRequest, NotReady, TooManyDocuments
+from serve_app.router.caller import Caller
+from serve_app.router.charge import NANO, Account, Charge
+from serve_app.router.limits import RateLimiter
+from serve_app.router.ranking import Asked, Ranking, RerankRequest, Usage, Wish, rank
 from serve_app.router.selection import choose
+from serve_app.router.usage import Grouping, Ledger, UsageLine
 from serve_app.scoring import ScoreJob, ScoreOutcome, ScorerState
 from serve_app.settings import Limits
 
@@ -26,39 +31,52 @@ class Scorers(Protocol):
 class RerankService:
     """Answers requests from the variants of one catalog."""
 
-    def __init__(self, catalog: Catalog, scorers: Scorers, limits: Limits) -> None:
+    def __init__(
+        self, catalog: Catalog, scorers: Scorers, limits: Limits, limiter: RateLimiter, ledger: Ledger
+    ) -> None:
         self.catalog = catalog
         self.limits = limits
         self._scorers = scorers
+        self._limiter = limiter
+        self._ledger = ledger
 
     async def rerank(self, request: RerankRequest) -> Ranking:
         """Score the documents by the chosen variant and rank them."""
-        self._admit(request)
-        variant = choose(self.catalog, request.wish).variant
-        job = ScoreJob(
-            query=request.query,
-            documents=request.documents,
-            timeout_s=request.timeout_s,
-            max_tokens_per_doc=request.max_tokens_per_doc,
-        )
-        outcome = await self._scorers.score(variant, job)
+        caller, asked = request.caller, request.asked
+        if not caller.may_rerank:
+            raise Forbidden("this key may not rank documents: its scopes lack `rerank`")
+        self._admit(asked)
+        variant = self._choose(asked.model, caller)
+        self._require_budget(caller)
+        async with self._limiter.admit(caller, len(asked.documents), request.timeout_s) as standing:
+            job = ScoreJob(asked.queries, asked.documents, request.timeout_s, asked.reading)
+            outcome = await self._scorers.score(variant, job)
+        usage = Usage(outcome.tokens, len(asked.documents), outcome.pairs)
+        self._ledger.count(Account(datetime.now(UTC).date(), caller.key, variant.id), charge(variant, usage))
         return Ranking(
             request_id=request.request_id,
             model=variant.id,
-            results=rank(outcome.logits, request.top_n),
-            usage=Usage(outcome.tokens, len(request.documents)),
+            results=rank(outcome.logits, asked.top_n),
+            usage=usage,
             timings=outcome.timings,
+            standing=standing,
         )
 
-    async def models(self) -> list[tuple[Variant, ScorerState]]:
-        """Every variant with its live state, in the catalog's order."""
-        variants = list(self.catalog.variants.values())
+    async def models(self, caller: Caller) -> list[tuple[Variant, ScorerState]]:
+        """Every variant that the caller may use with its live state, in the catalog's order."""
+        variants = [variant for variant in self.catalog.variants.values() if self._may_use(caller, variant)]
         return list(zip(variants, await self._scorers.state(variants), strict=True))
 
-    async def model(self, name: str) -> tuple[Variant, ScorerState]:
-        """One variant, by any name a request may use, with its live state."""
-        variant = choose(self.catalog, Wish(name)).variant
+    async def model(self, name: str | None, caller: Caller) -> tuple[Variant, ScorerState]:
+        """One variant, by any name a request may use (None: the caller's default), with its live state."""
+        variant = self._choose(name, caller)
         return variant, (await self._scorers.state([variant]))[0]
+
+    async def usage(self, first: date, last: date, by: tuple[Grouping, ...], caller: Caller) -> list[UsageLine]:
+        """What the caller's key has used; what all keys have, for an admin. Raises UsageUnavailable."""
+        if first > last:
+            raise InvalidRequest("from is after to", "from")
+        return await self._ledger.usage(first, last, by, None if caller.admin else caller.key)
 
     async def ready(self) -> str:
         """The model of the default route, when it can answer now; raises NotReady that says why it cannot."""
@@ -69,12 +87,43 @@ class RerankService:
             raise NotReady(f"the default route, {variant.id}, is {state.status}{because}")
         return variant.id
 
-    def _admit(self, request: RerankRequest) -> None:
-        if not request.query.strip():
+    def _admit(self, asked: Asked) -> None:
+        if not all(query.strip() for query in asked.queries):
             raise InvalidRequest("query is empty: say what the documents should be ranked by", "query")
-        if not request.documents:
+        if not asked.documents:
             raise InvalidRequest("documents is empty: send at least one document", "documents")
-        if (given := len(request.documents)) > (most := self.limits.max_documents):
+        if (given := len(asked.documents)) > (most := self.limits.max_documents):
             raise TooManyDocuments(
                 f"{given} documents are more than the {most} that one request may hold: send them in parts", "documents"
             )
+
+    def _choose(self, name: str | None, caller: Caller) -> Variant:
+        variant = choose(self.catalog, Wish(caller.default_model if name is None else name)).variant
+        if not self._may_use(caller, variant):
+            raise Forbidden(f"this key may not use {variant.id}; GET /v1/models lists what it may", "model")
+        return variant
+
+    def _may_use(self, caller: Caller, variant: Variant) -> bool:
+        if caller.models is None:
+            return True
+        return any(self.catalog.find(name) is variant for name in caller.models)
+
+    def _require_budget(self, caller: Caller) -> None:
+        budget = caller.monthly_budget_usd
+        if budget is not None and self._ledger.spent_nano(caller.key) >= budget * NANO:
+            raise BudgetExceeded(f"this key has spent its ${budget:g} of this month (UTC): raise its budget, or wait")
+
+
+def charge(variant: Variant, usage: Usage) -> Charge:
+    """What an answered request costs: the catalog's price of each pair that the model read.
+
+    A long document that is read in chunks costs each of them, as Cohere's does.
+    """
+    return Charge(
+        requests=1,
+        documents=usage.documents,
+        pairs=usage.pairs,
+        tokens=usage.tokens,
+        search_units=usage.search_units,
+        nano_usd=usage.pairs * round(variant.price_per_1k_docs * NANO / 1_000),
+    )

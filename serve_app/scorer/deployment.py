@@ -14,7 +14,9 @@ from ray.util.metrics import Counter
 from serve_app import metrics
 from serve_app.catalog import Variant
 from serve_app.errors import RerankError
-from serve_app.scorer.scheduler import Scheduler, Slice
+from serve_app.scorer.chunks import best_of
+from serve_app.scorer.scheduler import Scheduler
+from serve_app.scorer.slices import Slice
 from serve_app.scoring import Device, ScoreJob, ScoreOutcome, ScorerState, Timings
 
 if TYPE_CHECKING:
@@ -90,20 +92,24 @@ class Scorer:
         self._tried_at = time.monotonic()
 
     async def score(self, job: ScoreJob) -> ScoreOutcome:
-        """Score a job; raises WeightsUnavailable, WeightsInvalid, DeadlineExceeded, EngineFailure."""
+        """Score a job; raises WeightsUnavailable, WeightsInvalid, InputTooLong.
+
+        And Overloaded, DeadlineExceeded, EngineFailure.
+        """
         came = time.monotonic()
         live = await self._live()
         began = time.monotonic()
-        rows = await live.model.tokenizer.rows(job.query, job.documents, job.max_tokens_per_doc)
+        pairs = await live.model.tokenizer.pairs(job.queries, job.documents, job.reading)
         tokenized = time.monotonic()
-        scored = await live.scheduler.score(rows, job.timeout_s - (tokenized - came))
+        scored = await live.scheduler.score(pairs.rows, job.timeout_s - (tokenized - came))
         self._counts.report(live.model)
         timings = Timings(
             queue_ms=1_000 * (scored.queue_s + began - came),
             tokenize_ms=1_000 * (tokenized - began),
             inference_ms=1_000 * scored.inference_s,
         )
-        return ScoreOutcome(scored.logits, sum(len(row.ids) for row in rows), timings)
+        logits = best_of(pairs.documents, scored.logits, len(job.documents))
+        return ScoreOutcome(logits, sum(len(row.ids) for row in pairs.rows), len(pairs.rows), timings)
 
     async def describe(self) -> ScorerState:
         """What this replica can do now."""

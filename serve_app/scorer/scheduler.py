@@ -1,7 +1,4 @@
-"""Which slices go to the device when it frees: a pure queue, and a thin asyncio rim that obeys it.
-
-Shortest remaining work first: a request of ten documents does not wait for one of a thousand, and the mean wait is the
-least possible. Waiting counts: it makes a request's work look shorter, so that none starves.
+"""Feeds the device when it frees: the asyncio rim of the slice queue, which decides what goes next.
 
 `@serve.batch` alone cuts a batch every few milliseconds even while the device is busy, and what is cut waits
 frozen: at 250 small requests/s that gave p50/p99 of 1719/3435 ms, forming the batch when the device frees 28/39 ms.
@@ -9,109 +6,22 @@ So a batch is formed here, at that moment, and sent through the deployment's bat
 """
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from serve_app.errors import DeadlineExceeded, EngineFailure, RerankError
-from serve_app.scorer.packing import Row, group
+from serve_app.errors import DeadlineExceeded, EngineFailure, Overloaded, RerankError
+from serve_app.scorer.packing import Row
+from serve_app.scorer.slices import Pace, Slice, SliceQueue, Work, cut
 
-HALVED_EVERY_S = 4.0
-"""Waiting this long makes the remaining work look half as long. 1,000 passages of MS MARCO that have waited for 27 s go
-before ten that just came."""
+SURE = 0.8
+"""Part of a predicted time that has to be over the deadline before a request is refused: the pace is an estimate."""
+LONGEST_RETRY_AFTER_S = 60.0
 
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A token-bounded part of one request; `places` says which of its rows these are."""
-
-    rows: tuple[Row, ...]
-    places: tuple[int, ...]
-
-    @property
-    def tokens(self) -> int:
-        """Padded tokens that it costs."""
-        return len(self.rows) * max(len(row.ids) for row in self.rows)
-
-
-def cut(rows: Sequence[Row], token_budget: int) -> list[Slice]:
-    """The rows of one request in slices of like length, the shortest rows first."""
-    groups = group([len(row.ids) for row in rows], token_budget)
-    return [Slice(tuple(rows[i] for i in places), tuple(places)) for places in reversed(groups)]
-
-
-@dataclass(eq=False, slots=True)
-class Work:
-    """What one request still waits for; `came` and `deadline` on the queue's clock."""
-
-    waiting: deque[Slice]
-    came: float
-    deadline: float
-    logits: list[float]
-    unscored: int
-    inference_s: float = 0.0
-    tokens: int = field(init=False)
-    """Padded tokens that wait."""
-
-    def __post_init__(self) -> None:
-        self.tokens = sum(part.tokens for part in self.waiting)
-
-    def take(self) -> Slice:
-        """The next slice."""
-        part = self.waiting.popleft()
-        self.tokens -= part.tokens
-        return part
-
-
-class SliceQueue:
-    """Requests wait here, and give their slices to one release after the other."""
-
-    def __init__(self, token_budget: int) -> None:
-        self._token_budget = token_budget
-        self._waiting: list[Work] = []
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def add(self, work: Work) -> None:
-        """Let the request wait for its turn."""
-        self._waiting.append(work)
-
-    def drop(self, work: Work) -> None:
-        """Forget what is left of a request."""
-        with contextlib.suppress(ValueError):
-            self._waiting.remove(work)
-
-    def take_expired(self, now: float) -> list[Work]:
-        """Requests whose answer comes too late, removed before they cost anything more."""
-        late = [work for work in self._waiting if work.deadline <= now]
-        for work in late:
-            self._waiting.remove(work)
-        return late
-
-    def release(self, now: float) -> list[tuple[Work, Slice]]:
-        """The next slices for the device: at least one if any waits, else at most a token budget of them.
-
-        What remains of the shortest request goes first; what does not fit waits, and lets smaller slices pass.
-        """
-        released: list[tuple[Work, Slice]] = []
-        room = self._token_budget
-        for work in sorted(self._waiting, key=lambda work: _apparent_tokens(work, now)):
-            while work.waiting and (not released or work.waiting[0].tokens <= room):
-                released.append((work, work.take()))
-                room -= released[-1][1].tokens
-        self._waiting = [work for work in self._waiting if work.waiting]
-        return released
-
-
-def _apparent_tokens(work: Work, now: float) -> float:
-    return work.tokens * math.exp2((work.came - now) / HALVED_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +51,19 @@ class Scheduler:
         self._queue = SliceQueue(token_budget)
         self._callers: dict[Work, asyncio.Future[None]] = {}
         self._feeding: asyncio.Task[None] | None = None
+        self._pace = Pace(token_budget)
+        self._on_device = 0
 
     async def score(self, rows: Sequence[Row], timeout_s: float) -> Scored:
-        """Score the rows of one request; raises DeadlineExceeded, EngineFailure.
+        """Score the rows of one request; raises Overloaded, DeadlineExceeded, EngineFailure.
 
-        A caller that is cancelled takes its waiting slices along.
+        What could not be answered in time is refused before it waits. A caller that is cancelled takes its waiting
+        slices along.
         """
         came = self._clock()
         slices = deque(cut(rows, self._token_budget))
         work = Work(slices, came, came + timeout_s, [math.nan] * len(rows), len(rows))
+        self._require_time(work, timeout_s)
         self._callers[work] = asyncio.get_running_loop().create_future()
         self._queue.add(work)
         if self._feeding is None or self._feeding.done():
@@ -161,6 +75,24 @@ class Scheduler:
             del self._callers[work]
         waited = max(0.0, self._clock() - came - work.inference_s)  # batches that overlap count twice
         return Scored(tuple(work.logits), waited, work.inference_s)
+
+    def _require_time(self, work: Work, timeout_s: float) -> None:
+        if (pace := self._pace.tokens_per_s) is None:
+            return
+        takes_s = work.tokens / pace
+        waits_s = (self._on_device + self._queue.ahead_of(work.tokens, work.came)) / pace
+        if takes_s * SURE > timeout_s:
+            raise DeadlineExceeded(
+                f"the documents take about {takes_s:.1f} s to score, and {timeout_s:.1f} s are left: send fewer, or "
+                "allow more time"
+            )
+        if (takes_s + waits_s) * SURE > timeout_s:
+            later_s = min(LONGEST_RETRY_AFTER_S, takes_s + waits_s - timeout_s)
+            raise Overloaded(
+                f"the answer would take about {takes_s + waits_s:.1f} s, and {timeout_s:.1f} s are left: try again in "
+                f"{later_s:.1f} s, or allow more time",
+                retry_after_s=later_s,
+            )
 
     async def _feed(self) -> None:
         running: set[asyncio.Task[None]] = set()
@@ -176,9 +108,14 @@ class Scheduler:
 
     async def _run(self, released: list[tuple[Work, Slice]]) -> None:
         began = self._clock()
+        tokens = sum(part.tokens for _, part in released)
+        self._on_device += tokens
         submitted = (self._submit(part) for _, part in released)
         outcomes = await asyncio.gather(*submitted, return_exceptions=True)
-        took = self._clock() - began
+        ended = self._clock()
+        self._on_device -= tokens
+        self._pace.count(tokens, began, ended)
+        took = ended - began
         for work in {work for work, _ in released}:
             work.inference_s += took
         for (work, part), outcome in zip(released, outcomes, strict=True):

@@ -6,15 +6,18 @@ The ids are those of the stock pair encoding, at a fraction of its cost. Only th
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
-from serve_app.errors import WeightsInvalid
+from serve_app.errors import InputTooLong, WeightsInvalid
+from serve_app.scorer.chunks import capacity, chunks, require_fit
 from serve_app.scorer.packing import Row, TokenIds
 from serve_app.scorer.token_cache import TokenCache
+from serve_app.scoring import Reading
 
 MAX_LENGTH = 512
 """Positions of every model in the catalog."""
@@ -24,9 +27,19 @@ LONGEST_WORD = 100
 """WordPiece reads a word of more characters as one [UNK], and makes at most one token of a character."""
 PREFIX_CHARS = 8_192
 """Characters of a text that are tokenised first. 8 MiB of `!` took 11 s and 3.6 GB when read whole."""
+COUNTED = 10_000
+"""Tokens that are looked at to say how long a document is that must not be cut."""
 CHUNK = 256
 """Documents that one thread takes at a time, so that a small request does not wait for 10,000 documents."""
 KNOWN_WORDS = ("the", "of", "and")
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Rows of a request; row i is of the document at `documents[i]`, and every document has one."""
+
+    rows: list[Row]
+    documents: list[int]
 
 
 class PairTokenizer:
@@ -62,40 +75,66 @@ class PairTokenizer:
             raise WeightsInvalid(f"the vocabulary of {folder.name} does not know {', '.join(lost)}: it is not its own")
         return cls(backend)
 
-    async def rows(self, query: str, documents: Sequence[str], max_tokens_per_doc: int | None) -> list[Row]:
-        """One row a document, in their order; off the event loop."""
+    async def pairs(self, queries: Sequence[str], documents: Sequence[str], reading: Reading) -> Pairs:
+        """One row or more a document, in their order; off the event loop. One query for all, or one for each.
+
+        Raises InputTooLong where nothing may be cut.
+        """
         loop = asyncio.get_running_loop()
-        head = await loop.run_in_executor(self._threads, self._head, query)
-        made: list[Row] = []
+        heads = await loop.run_in_executor(self._threads, self._heads, queries, reading.truncate)
+        made = Pairs([], [])
         for start in range(0, len(documents), CHUNK):
             chunk = documents[start : start + CHUNK]
-            made += await loop.run_in_executor(self._threads, self._assemble, head, chunk, max_tokens_per_doc)
+            beside = [heads[0]] * len(chunk) if len(heads) == 1 else heads[start : start + CHUNK]
+            added = await loop.run_in_executor(self._threads, self._assemble, beside, chunk, reading, start)
+            made.rows.extend(added.rows)
+            made.documents.extend(added.documents)
         return made
 
     def rows_now(self, query: str, documents: Sequence[str]) -> list[Row]:
-        """The same on the caller's thread, for warm-up."""
-        return self._assemble(self._head(query), documents, None)
+        """One row a document, on the caller's thread: for warm-up and measurements."""
+        return self._assemble(self._heads([query], True) * len(documents), documents, Reading(), 0).rows
 
-    def _head(self, query: str) -> TokenIds:
-        """`[CLS] query [SEP]`. The query is whole as long as one token of a document fits beside it.
+    def _heads(self, queries: Sequence[str], truncate: bool) -> list[TokenIds]:
+        """`[CLS] query [SEP]` of each. A query is whole as long as one token of a document fits beside it.
 
         A longer one gives half of the room away: with nothing of the documents left, all would score alike.
         """
-        ids = self._first_ids([query], ROOM)[0]
-        if len(ids) >= ROOM:
-            ids = ids[: ROOM // 2]
-        return np.concatenate(([self._cls], ids, [self._sep]), dtype=np.int32)
+        different = list(dict.fromkeys(queries))
+        made: dict[str, TokenIds] = {}
+        for query, ids in zip(different, self._first_ids(different, ROOM), strict=True):
+            if len(ids) >= ROOM:
+                if not truncate:
+                    raise InputTooLong(
+                        f"the query has at least {ROOM} tokens: shorten it, or allow truncation", "query"
+                    )
+                ids = ids[: ROOM // 2]
+            made[query] = np.concatenate(([self._cls], ids, [self._sep]), dtype=np.int32)
+        return [made[query] for query in queries]
 
-    def _assemble(self, head: TokenIds, documents: Sequence[str], max_tokens_per_doc: int | None) -> list[Row]:
-        room = MAX_LENGTH - 1 - len(head)
-        if max_tokens_per_doc is not None:
-            room = min(room, max_tokens_per_doc)
+    def _assemble(self, heads: Sequence[TokenIds], documents: Sequence[str], reading: Reading, first: int) -> Pairs:
+        """The rows of documents, of which the first is the request's `first`."""
+        widest = MAX_LENGTH - 1 - min(map(len, heads), default=0)
+        most = ROOM
+        if not reading.truncate:
+            most = max(COUNTED, capacity(widest, reading))
+        elif reading.max_chunks_per_doc > 1:
+            most = capacity(widest, reading)
         tail = np.array([self._sep], dtype=np.int32)
-        every = self._document_ids(documents)
-        return [Row(np.concatenate((head, ids[:room], tail), dtype=np.int32), len(head)) for ids in every]
+        made = Pairs([], [])
+        for place, (head, ids) in enumerate(zip(heads, self._document_ids(documents, most), strict=True), first):
+            room = MAX_LENGTH - 1 - len(head)
+            if not reading.truncate:
+                require_fit(place, len(ids), room, reading, most)
+            for part in chunks(len(ids), room, reading):
+                made.rows.append(Row(np.concatenate((head, ids[part], tail), dtype=np.int32), len(head)))
+                made.documents.append(place)
+        return made
 
-    def _document_ids(self, documents: Sequence[str]) -> list[TokenIds]:
-        """At most ROOM ids of each; those that are not in the cache are made together."""
+    def _document_ids(self, documents: Sequence[str], most: int) -> list[TokenIds]:
+        """At most `most` ids of each; those that are not in the cache, which keeps ROOM, are made together."""
+        if most > ROOM:
+            return self._first_ids(documents, most)
         known = [self.cache.get(document) for document in documents]
         missing = [document for document, ids in zip(documents, known, strict=True) if ids is None]
         made = self._first_ids(missing, ROOM) if missing else []

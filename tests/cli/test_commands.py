@@ -15,11 +15,13 @@ from tests.running import Running, command, free_port, refused, run
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--help"], ["serve", "models", "pull", "verify", "query", "eval", "bench"]),
-        (["serve", "--help"], ["--models-dir", "--variants", "127.0.0.1"]),
+        (["--help"], ["serve", "models", "pull", "verify", "query", "eval", "usage", "keys", "bench"]),
+        (["serve", "--help"], ["--models-dir", "--variants", "127.0.0.1", "--keys", "--open"]),
         (["query", "--help"], ["QUERY", "--top-n", "RERANK_URL"]),
         (["eval", "--help"], ["--qrels", "candidates"]),
         (["models", "--help"], ["Pareto"]),
+        (["keys", "--help"], ["create", "list", "revoke", "rotate"]),
+        (["usage", "--help"], ["--from", "--by", "--csv"]),
         (["pull", "--help"], ["MODEL", "--to", "--all", "RERANK_MODELS_DIR", "broken off"]),
         (["verify", "--help"], ["MODEL", "--models-dir", "published"]),
         (["bench", "--help"], ["MODEL", "--run", "--qrels", "sentence-transformers", "peak"]),
@@ -150,11 +152,15 @@ def test_eval_of_files_that_are_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        (["--variants", "minilm-l7"], {}, "the catalog has no variant 'minilm-l7'"),
-        (["--catalog", "none.yaml"], {}, "catalog none.yaml cannot be read"),
-        (["--catalog", "[red].yaml"], {}, "catalog [red].yaml cannot be read"),
+        ([], {}, "nothing says who may ask. For this machine alone: --open. Else make a key"),
+        (["--open", "--host", "0.0.0.0"], {}, "--open would answer whoever reaches 0.0.0.0: use --keys, or --force"),
+        (["--open", "--keys", "k.json"], {}, "API keys and --open exclude each other"),
+        (["--keys", "none.json"], {}, "none.json"),
+        (["--open", "--variants", "minilm-l7"], {}, "the catalog has no variant 'minilm-l7'"),
+        (["--open", "--catalog", "none.yaml"], {}, "catalog none.yaml cannot be read"),
+        (["--open", "--catalog", "[red].yaml"], {}, "catalog [red].yaml cannot be read"),
         ([], {"RERANK_DTYPE": "fp8"}, "RERANK_DTYPE: Input should be 'fp32', 'fp16', 'bf16' or 'int8'"),
-        (["--host", "192.0.2.77"], {}, "cannot listen on 192.0.2.77:8000"),
+        (["--open", "--force", "--host", "192.0.2.77"], {}, "cannot listen on 192.0.2.77:8000"),
     ],
 )
 def test_serve_refuses_what_cannot_work_before_it_starts(
@@ -166,9 +172,11 @@ def test_serve_refuses_what_cannot_work_before_it_starts(
 def test_serve_refuses_a_gpu_that_is_not_there() -> None:
     if Path("/dev/nvidia0").exists():
         pytest.skip("needs a machine without a GPU")
-    assert "Ray sees no GPU here" in refused(run("serve", "--port", str(free_port()), RERANK_DEVICE="cuda"))
+    assert "Ray sees no GPU here" in refused(run("serve", "--open", "--port", str(free_port()), RERANK_DEVICE="cuda"))
 
 
 def test_serve_names_a_port_that_is_taken(service: Running) -> None:
     port = service.url.rsplit(":", 1)[1]
-    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in refused(run("serve", "--port", port))
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in refused(
+        run("serve", "--open", "--port", port)
+    )

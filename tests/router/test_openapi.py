@@ -7,6 +7,9 @@ import httpx
 import jsonschema
 import pytest
 
+from serve_app.router.openapi import STATUSES
+from serve_app.router.paths import PLACES
+
 pytestmark = pytest.mark.anyio
 
 
@@ -30,19 +33,34 @@ async def test_the_openapi_document_has_no_loose_ends(api: httpx.AsyncClient) ->
     text = (await api.get("/openapi.json")).text
     referred = set(re.findall(r'"#/components/schemas/(\w+)"', text))
     assert referred <= set(json.loads(text)["components"]["schemas"])
-    assert {"RerankBody", "RerankReply", "ErrorReply", "ModelList", "DocumentObject"} <= referred
+    assert {"RerankBody", "RerankReply", "ErrorReply", "ModelList", "UsageReply", "TeiError"} <= referred
     assert "ValidationError" not in text
 
 
 async def test_the_openapi_document_names_every_path(api: httpx.AsyncClient) -> None:
     schema = (await api.get("/openapi.json")).json()
     paths = {f"{method.upper()} {path}" for path, methods in schema["paths"].items() for method in methods}
-    assert paths == {
-        "POST /v1/rerank",
-        "POST /v1/models/{model}/rerank",
+    assert {f"POST {place.path.replace(':path', '')}" for place in PLACES} <= paths
+    assert {
         "GET /v1/models",
         "GET /v1/models/{model}",
+        "GET /v1/usage",
+        "GET /info",
         "GET /health",
         "GET /ready",
-    }
+    } <= paths
     assert (await api.get("/docs")).status_code == 200
+
+
+async def test_a_shared_path_tells_each_of_its_dialects(api: httpx.AsyncClient) -> None:
+    schema = (await api.get("/openapi.json")).json()
+    operation = schema["paths"]["/rerank"]["post"]
+    bodies = operation["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    assert [body["$ref"].rsplit("/", 1)[1] for body in bodies] == [
+        "RerankBody",
+        "TeiBody",
+        "NimBody",
+        "VoyageBody",
+        "WeaviateBody",
+    ]
+    assert set(operation["responses"]) == {"200", *map(str, STATUSES)}

@@ -28,4 +28,4 @@ def test_probabilities_of_close_high_logits_differ() -> None:
 
 
 def test_a_search_unit_is_started_by_every_hundredth_document() -> None:
-    assert [Usage(0, n).search_units for n in (1, 100, 101, 1_000)] == [1, 1, 2, 10]
+    assert [Usage(0, 1, n).search_units for n in (1, 100, 101, 1_000)] == [1, 1, 2, 10]

@@ -21,7 +21,7 @@ from serve_app.router.scorers import RayScorers
 from serve_app.scoring import ScoreJob, ScoreOutcome, Timings
 
 pytestmark = pytest.mark.anyio
-OUTCOME = ScoreOutcome((1.0,), 3, Timings(0.0, 0.0, 0.0))
+OUTCOME = ScoreOutcome((1.0,), 3, 1, Timings(0.0, 0.0, 0.0))
 LOST = ActorUnavailableError("at 10.0.0.7", b"0" * 16)
 
 
@@ -63,7 +63,7 @@ def variant(catalog: Catalog) -> Variant:
 
 async def _score(variant: Variant, handle: Any, timeout_s: float = 30.0) -> ScoreOutcome:
     scorers = RayScorers({variant.name: handle}, "rerank")
-    return await scorers.score(variant, ScoreJob("q", ("d",), timeout_s))
+    return await scorers.score(variant, ScoreJob(("q",), ("d",), timeout_s))
 
 
 def _in_replica(cause: Exception) -> Exception:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.errors import DeadlineExceeded, EngineFailure, WeightsInvalid
+from serve_app.errors import DeadlineExceeded, EngineFailure, Overloaded, WeightsInvalid
 from serve_app.scorer.packing import Row
-from serve_app.scorer.scheduler import HALVED_EVERY_S, Scheduler, SliceQueue, Work, cut
-from tests.fakes import FakeClock, FakeDevice
+from serve_app.scorer.scheduler import Scheduler
+from serve_app.scorer.slices import HALVED_EVERY_S, Pace, SliceQueue, Work, cut
+from tests.fakes import FakeClock, FakeDevice, settle
 
 BUDGET = 100
 
@@ -205,3 +206,61 @@ async def test_a_score_that_is_not_finite_is_an_error_and_not_a_rank() -> None:
 
     with pytest.raises(EngineFailure, match="not finite"):
         await Scheduler(broken, BUDGET).score(_rows(10), 60)
+
+
+def test_the_pace_is_that_of_full_batches() -> None:
+    pace = Pace(BUDGET)
+    pace.count(10, 0.0, 1.0)
+    assert pace.tokens_per_s is None
+    pace.count(100, 1.0, 2.0)
+    pace.count(100, 1.5, 2.5)  # it began beside the first, and ended half a second later
+    assert pace.tokens_per_s == pytest.approx(100 + 0.1 * (200 - 100))
+
+
+def test_what_would_go_first_is_counted() -> None:
+    queue = SliceQueue(BUDGET)
+    for work in (_work(20), _work(*[50] * 100, came=-1e3), _work(*[50] * 100)):
+        queue.add(work)
+    assert queue.ahead_of(30, 0.0) == 20 + 5_000
+    assert queue.ahead_of(10, 0.0) == 5_000
+
+
+class _Paced:
+    """A scheduler whose device has been seen to take a second for 100 tokens."""
+
+    def __init__(self) -> None:
+        self.device, self.clock = FakeDevice(), FakeClock()
+        self.scheduler = Scheduler(self.device, BUDGET, clock=self.clock)
+
+    async def warm(self) -> None:
+        first = asyncio.create_task(self.scheduler.score(_rows(50, 50), 1e6))
+        await settle()
+        self.clock.now += 1.0
+        await self.device.finish()
+        await first
+
+
+@pytest.mark.anyio
+async def test_a_request_that_cannot_be_answered_in_time_is_refused_before_it_waits() -> None:
+    paced = _Paced()
+    await paced.warm()
+    waiting = [asyncio.create_task(paced.scheduler.score(_rows(*[50] * 10), 1e6)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(
+        Overloaded, match=r"would take about 16\.0 s, and 8\.0 s are left: try again in 8\.0 s"
+    ) as caught:
+        await paced.scheduler.score(_rows(*[50] * 12), 8.0)  # behind 10 s of work, and 6 s itself
+    assert caught.value.retry_after_s == pytest.approx(8.0)
+    small = asyncio.create_task(paced.scheduler.score(_rows(10), 8.0))  # goes before them
+    for _ in range(11):
+        await paced.device.finish()
+    await asyncio.gather(*waiting, small)
+
+
+@pytest.mark.anyio
+async def test_a_request_that_takes_too_long_by_itself_is_told_so() -> None:
+    paced = _Paced()
+    await paced.warm()
+    with pytest.raises(DeadlineExceeded, match=r"take about 6\.0 s to score, and 2\.0 s are left: send fewer"):
+        await paced.scheduler.score(_rows(*[50] * 12), 2.0)
+    assert not paced.scheduler._callers

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import BertTokenizer, PreTrainedTokenizerBase
 
-from serve_app.errors import WeightsInvalid
+from serve_app.errors import InputTooLong, WeightsInvalid
 from serve_app.scorer import tokenizer as module
-from serve_app.scorer.tokenizer import MAX_LENGTH, ROOM, PairTokenizer
+from serve_app.scorer.tokenizer import MAX_LENGTH, ROOM, Pairs, PairTokenizer
+from serve_app.scoring import Reading
 from tests.checkpoints import WORDS, write_vocabulary
 
 TEXTS = [
@@ -83,7 +85,7 @@ def test_reading_a_prefix_of_a_long_text_changes_no_id(
     most = data.draw(st.integers(1, 200))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PREFIX_CHARS", data.draw(st.integers(1, 300)))
-        row = asyncio.run(tokenizer.rows("the river", [text], most))[0]
+        row = _pairs(tokenizer, [text], Reading(most)).rows[0]
     whole = stock([text], add_special_tokens=False)["input_ids"][0]
     assert row.ids[row.document_start : -1].tolist() == whole[:most]
 
@@ -109,14 +111,52 @@ def test_a_query_that_leaves_no_room_gives_half_of_it_away(tokenizer: PairTokeni
 
 
 def test_max_tokens_per_doc_cuts_the_document_alone(tokenizer: PairTokenizer) -> None:
-    rows = asyncio.run(tokenizer.rows("the river", ["sea " * 50, "sea"], max_tokens_per_doc=3))
+    rows = _pairs(tokenizer, ["sea " * 50, "sea"], Reading(max_tokens_per_doc=3)).rows
     assert [len(row.ids) - row.document_start for row in rows] == [4, 2]
 
 
 def test_rows_keep_the_order_of_many_documents(tokenizer: PairTokenizer) -> None:
     documents = ["sea " * (n % 7) for n in range(1_000)]
-    rows = asyncio.run(tokenizer.rows("the river", documents, None))
+    rows = _pairs(tokenizer, documents, Reading()).rows
     assert [len(row.ids) - row.document_start - 1 for row in rows] == [n % 7 for n in range(1_000)]
+
+
+def _pairs(tokenizer: PairTokenizer, documents: Sequence[str], reading: Reading) -> Pairs:
+    return asyncio.run(tokenizer.pairs(["the river"], documents, reading))
+
+
+def test_a_query_for_each_document(tokenizer: PairTokenizer) -> None:
+    queries = ["sea", "the river", "sea"] * 200
+    documents = ["bread " * (n % 5) for n in range(600)]
+    pairs = asyncio.run(tokenizer.pairs(queries, documents, Reading()))
+    assert pairs.documents == list(range(600))
+    for row, query, document in zip(pairs.rows, queries, documents, strict=True):
+        assert row.ids.tolist() == tokenizer.rows_now(query, [document])[0].ids.tolist()
+
+
+def test_a_long_document_is_read_in_chunks(tokenizer: PairTokenizer) -> None:
+    text = " ".join(f"sea {'river ' * (n % 3)}bread" for n in range(600))
+    whole = tokenizer._first_ids([text], 5_000)[0]
+    room = MAX_LENGTH - 1 - tokenizer.rows_now("the river", ["a"])[0].document_start
+    pairs = _pairs(tokenizer, ["sea", text, "bread"], Reading(max_chunks_per_doc=3, overlap_tokens=9))
+    assert pairs.documents == [0, 1, 1, 1, 2]
+    for number, row in enumerate(pairs.rows[1:4]):
+        start = number * (room - 9)
+        assert row.ids[row.document_start : -1].tolist() == whole[start : start + room].tolist()
+
+
+def test_what_is_too_long_and_must_not_be_cut_is_named(tokenizer: PairTokenizer) -> None:
+    whole = Reading(truncate=False)
+    assert len(_pairs(tokenizer, ["sea " * 506], whole).rows[0].ids) == MAX_LENGTH - 1
+    with pytest.raises(InputTooLong, match="document 300 has 508 tokens and 507 fit beside the query") as caught:
+        _pairs(tokenizer, ["sea"] * 300 + ["sea " * 508], whole)
+    assert caught.value.param == "documents.300"
+    with pytest.raises(InputTooLong, match="has at least 10000 tokens"):
+        _pairs(tokenizer, ["sea " * 20_000], whole)
+    with pytest.raises(InputTooLong, match="the query has at least 509 tokens"):
+        asyncio.run(tokenizer.pairs(["river " * 600], ["sea"], whole))
+    assert len(_pairs(tokenizer, ["sea " * 508], Reading(3, truncate=False)).rows[0].ids) < 10
+    assert len(_pairs(tokenizer, ["sea " * 1_000], Reading(truncate=False, max_chunks_per_doc=2)).rows) == 2
 
 
 def test_a_vocabulary_with_windows_line_ends(tmp_path: Path, stock: PreTrainedTokenizerBase) -> None:

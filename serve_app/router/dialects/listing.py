@@ -28,6 +28,7 @@ class Model(BaseModel):
     object: Literal["model"] = "model"
     created: int = Field(description="Unix seconds at which this router started.")
     owned_by: str = Field(description="The hub account that published it.")
+    model_type: Literal["rerank"] = Field("rerank", description="Xinference's client looks for it.")
     name: str
     aliases: list[str]
     tier: Tier
