@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from serve_app.catalog import Catalog
+from serve_app.router.keys import Keyring
 from serve_app.settings import Settings
 from tests.conftest import ROOT
 from tests.hub_server import hub_server
@@ -40,7 +41,7 @@ def _blocks() -> list[Block]:
     ]
 
 
-SERVE, CURL, TEST, PULL, VERIFY, MODELS, QUERY = _blocks()
+SERVE, CURL, TEST, PULL, VERIFY, KEYS, USAGE, MODELS, QUERY = _blocks()
 
 
 def _run(block: Block, folder: Path, **environment: str) -> str:
@@ -64,10 +65,11 @@ class Started:
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[Started]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     """`make serve`, as the README says, on a free port."""
     port = free_port()
-    environment = {**os.environ, "RERANK_PORT": str(port), "COLUMNS": "200"}
+    ledger = tmp_path_factory.mktemp("usage") / "usage.sqlite3"
+    environment = {**os.environ, "RERANK_PORT": str(port), "COLUMNS": "200", "RERANK_USAGE__PATH": str(ledger)}
     make = subprocess.Popen(
         ["bash", "-c", f"exec {SERVE.command}"],
         cwd=ROOT,
@@ -136,6 +138,20 @@ def test_query_prints_the_table_that_is_shown(started: Started, tmp_path: Path) 
     assert printed == shown
 
 
+def test_usage_prints_what_was_asked_before(started: Started, tmp_path: Path) -> None:
+    """It is run after the two blocks that rank documents."""
+    assert USAGE.output is not None
+    assert [line.split() for line in started.run(USAGE, tmp_path).splitlines()] == [
+        line.split() for line in USAGE.output.splitlines()
+    ]
+
+
+def test_a_key_is_printed_and_its_hash_kept(tmp_path: Path) -> None:
+    printed = _run(KEYS, tmp_path).strip()
+    caller = Keyring(tmp_path / "keys.json").caller(f"Bearer {printed}")
+    assert (caller.allowance.documents_per_minute, caller.monthly_budget_usd) == (60_000, 50)
+
+
 def test_pull_and_verify_work_as_shown(real_models: Path, tmp_path: Path, catalog: Catalog) -> None:
     """From a server in the hub's place, with the weights at hand."""
     variant = catalog.variants["minilm-l12"]
@@ -188,8 +204,9 @@ def test_the_variant_table_is_the_catalog(catalog: Catalog) -> None:
 
 def test_the_configuration_table_has_every_setting() -> None:
     listed = set(re.findall(r"`RERANK_([A-Z_]+)`", README.split("## Configuration")[1].split("## Layout")[0]))
-    known = {name.upper() for name in Settings.model_fields if name != "limits"}
+    known = {name.upper() for name in Settings.model_fields if name not in ("limits", "usage")}
     known |= {f"LIMITS__{name.upper()}" for name in type(Settings().limits).model_fields}
+    known |= {f"USAGE__{name.upper()}" for name in type(Settings().usage).model_fields}
     assert listed == known
 
 

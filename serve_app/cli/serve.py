@@ -1,5 +1,6 @@
 """`rerank serve`: the whole service on this machine, until Ctrl-C."""
 
+import asyncio
 import signal
 import socket
 import time
@@ -172,8 +173,11 @@ def _states() -> dict[str, ScorerState]:
     """What each variant can do, by its name; asked inside Ray, where no key is needed."""
     from ray import serve as ray_serve
 
-    found: dict[str, ScorerState] = ray_serve.get_deployment_handle("router", APP_NAME).states.remote().result()
-    return found
+    async def ask() -> dict[str, ScorerState]:
+        found: dict[str, ScorerState] = await ray_serve.get_deployment_handle("router", APP_NAME).states.remote()
+        return found
+
+    return asyncio.run(ask())
 
 
 def _require_keys(settings: Settings, force: bool) -> None:

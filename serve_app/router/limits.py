@@ -21,6 +21,9 @@ from typing import Literal
 
 from limits.aio.storage import MemoryStorage, RedisStorage, SlidingWindowCounterSupport
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from serve_app.errors import RETRY_AFTER_S, ConfigurationError, RateLimited, TooManyDocuments
@@ -43,17 +46,31 @@ _Counted = Literal["requests", "documents"]
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """One place to count in."""
+    """One place to count in, which answers in time or raises TimeoutError.
+
+    The timeouts are not redis-py's (8.1.0): its `socket_timeout` is an asyncio.wait_for, which in Python 3.11 lets a
+    cancel go by unheard when the wait is just over, and a request whose client has gone away then went on.
+    """
 
     minutes: SlidingWindowCounterSupport
     concurrency: Concurrency
 
     async def hit(self, what: _Counted, key: str, limit: int, cost: int) -> bool:
         """Whether it fits; what does not is not counted."""
-        return await self.minutes.acquire_sliding_window_entry(f"{what}/{key}", limit, WINDOW_S, cost)
+        async with asyncio.timeout(REDIS_TIMEOUT_S):
+            return await self.minutes.acquire_sliding_window_entry(f"{what}/{key}", limit, WINDOW_S, cost)
 
     async def window(self, what: _Counted, key: str) -> Window:
-        return Window(*await self.minutes.get_sliding_window(f"{what}/{key}", WINDOW_S), WINDOW_S)
+        async with asyncio.timeout(REDIS_TIMEOUT_S):
+            return Window(*await self.minutes.get_sliding_window(f"{what}/{key}", WINDOW_S), WINDOW_S)
+
+    async def take(self, lease: Lease, limit: int) -> int:
+        async with asyncio.timeout(REDIS_TIMEOUT_S):
+            return await self.concurrency.take(lease, limit)
+
+    async def give(self, lease: Lease) -> None:
+        async with asyncio.timeout(REDIS_TIMEOUT_S):
+            await self.concurrency.give(lease)
 
     async def standing(self, caller: Caller) -> Standing:
         return Standing(
@@ -118,7 +135,7 @@ class RateLimiter:
         limit = allowance.concurrent_documents
         if limit is not None:
             held.push_async_callback(self._give_back, counts, lease)
-            others = await counts.concurrency.take(lease, limit)
+            others = await counts.take(lease, limit)
             if others + lease.documents > limit:
                 raise _too_much_at_work(await counts.standing(caller), limit, others, lease.documents)
         limit = allowance.documents_per_minute
@@ -137,7 +154,7 @@ class RateLimiter:
         if counts is self._shared and self._probing is not None:
             return  # it ends there by itself
         try:
-            await counts.concurrency.give(lease)
+            await counts.give(lease)
         except _OUTAGE as error:
             self._lose(counts, error)
 
@@ -153,8 +170,8 @@ class RateLimiter:
             await asyncio.sleep(PROBE_EVERY_S)
             try:
                 # What a request does, and not a ping, which a full or read-only Redis answers too.
-                await shared.concurrency.take(_PROBE, 1)
-                await shared.concurrency.give(_PROBE)
+                await shared.take(_PROBE, 1)
+                await shared.give(_PROBE)
             except _OUTAGE:
                 continue
             self._probing = None
@@ -168,11 +185,13 @@ def _pool(url: str) -> BlockingConnectionPool:
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=REDIS_CONNECTIONS,
-            timeout=REDIS_TIMEOUT_S,
-            socket_timeout=REDIS_TIMEOUT_S,
-            socket_connect_timeout=REDIS_TIMEOUT_S,
+            timeout=None,  # _Counts has its own
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            # A connection that was closed while it was idle is only noticed by using it (redis-py 8.1.0).
+            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         )
-        pool.make_connection()  # connects nothing; without it, an option that there is not would fail each request
+        pool.connection_class(**pool.connection_kwargs)  # connects nothing; an option that there is not is found here
     except (ValueError, TypeError):  # whose text may hold the password
         raise ConfigurationError("the Redis URL of the rate limits is none: write redis://host:6379/0") from None
     return pool

@@ -32,6 +32,7 @@ class RayScorers:
 
     def __init__(self, handles: Mapping[str, DeploymentHandle[Any]], app_name: str) -> None:
         self._handles = handles
+        self._by_value = {name: handle.options(_by_reference=False) for name, handle in handles.items()}
         self._app_name = app_name
         self._described: dict[str, ScorerState] = {}
         self._status: dict[str, DeploymentStatusOverview] = {}
@@ -70,7 +71,7 @@ class RayScorers:
             raise ScorerLost(f"two replicas of {variant.id} were lost while they scored: try again") from None
 
     async def _ask(self, variant: Variant, job: ScoreJob) -> ScoreOutcome:
-        response = self._handles[variant.name].score.remote(job)
+        response = self._by_value[variant.name].score.remote(job)
         try:
             outcome: ScoreOutcome = await response
         except asyncio.CancelledError:
