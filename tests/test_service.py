@@ -14,6 +14,7 @@ import torch
 from transformers import BertForSequenceClassification, BertTokenizer
 
 from serve_app.catalog import Catalog
+from serve_app.router.scorers import BY_VALUE_CHARACTERS
 from tests.running import Running
 
 QUERY = "the river in berlin"
@@ -192,6 +193,14 @@ def test_ten_thousand_documents_are_ranked(service: Running) -> None:
     body = _rerank(service, documents=documents, top_n=3).json()
     assert (len(body["results"]), body["usage"]["documents"]) == (3, 10_000)
     assert body["meta"]["billed_units"]["search_units"] == 100
+
+
+def test_documents_of_four_bytes_a_character_reach_the_scorer_both_ways(service: Running) -> None:
+    """Up to the limit of a message by value, and beyond it through the object store."""
+    for characters in (BY_VALUE_CHARACTERS - 100, BY_VALUE_CHARACTERS + 100):
+        response = _rerank(service, documents=["😀" * characters, "sea"])
+        assert response.status_code == 200, response.text
+        assert len(response.json()["results"]) == 2
 
 
 def test_a_deadline_is_kept(service: Running) -> None:

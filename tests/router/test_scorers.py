@@ -17,7 +17,7 @@ from serve_app.errors import (
     ScorerLost,
     WeightsUnavailable,
 )
-from serve_app.router.scorers import RayScorers
+from serve_app.router.scorers import BY_VALUE_CHARACTERS, RayScorers
 from serve_app.scoring import ScoreJob, ScoreOutcome, Timings
 
 pytestmark = pytest.mark.anyio
@@ -50,10 +50,36 @@ class FakeHandle:
     def __init__(self, *ends: ScoreOutcome | Exception | None) -> None:
         self.responses = [FakeResponse(end) for end in ends]
         self._next = iter(self.responses)
-        self.score = self
+        self.sent: list[str] = []
+
+    @property
+    def score(self) -> "FakeMethod":
+        return FakeMethod(self, "by reference")
+
+    def options(self, *, _by_reference: bool) -> "FakeHandle":
+        assert not _by_reference
+        return FakeHandleByValue(self)
+
+    def next_response(self, way: str) -> FakeResponse:
+        self.sent.append(way)
+        return next(self._next)
+
+
+class FakeHandleByValue(FakeHandle):
+    def __init__(self, handle: FakeHandle) -> None:
+        self._handle = handle
+
+    @property
+    def score(self) -> "FakeMethod":
+        return FakeMethod(self._handle, "by value")
+
+
+class FakeMethod:
+    def __init__(self, handle: FakeHandle, way: str) -> None:
+        self._handle, self._way = handle, way
 
     def remote(self, job: ScoreJob) -> FakeResponse:
-        return next(self._next)
+        return self._handle.next_response(self._way)
 
 
 @pytest.fixture
@@ -61,9 +87,9 @@ def variant(catalog: Catalog) -> Variant:
     return catalog.variants["minilm-l6"]
 
 
-async def _score(variant: Variant, handle: Any, timeout_s: float = 30.0) -> ScoreOutcome:
+async def _score(variant: Variant, handle: Any, timeout_s: float = 30.0, document: str = "d") -> ScoreOutcome:
     scorers = RayScorers({variant.name: handle}, "rerank")
-    return await scorers.score(variant, ScoreJob(("q",), ("d",), timeout_s))
+    return await scorers.score(variant, ScoreJob(("q",), (document,), timeout_s))
 
 
 def _in_replica(cause: Exception) -> Exception:
@@ -74,6 +100,13 @@ def _in_replica(cause: Exception) -> Exception:
 
 async def test_an_outcome_comes_through(variant: Variant) -> None:
     assert await _score(variant, FakeHandle(OUTCOME)) is OUTCOME
+
+
+async def test_what_a_message_cannot_hold_goes_through_the_object_store(variant: Variant) -> None:
+    handle = FakeHandle(OUTCOME, OUTCOME)
+    await _score(variant, handle, document="😀" * (BY_VALUE_CHARACTERS - 1))
+    await _score(variant, handle, document="😀" * BY_VALUE_CHARACTERS)
+    assert handle.sent == ["by value", "by reference"]
 
 
 @pytest.mark.parametrize("lost", [LOST, ActorDiedError()])
