@@ -25,6 +25,7 @@ from serve_app.settings import Limits, UsageSettings
 REQUESTS_IN_QUEUE = 1_024
 """Requests that wait in a router for a scorer; beyond it callers are told to come back."""
 REQUESTS_IN_ROUTER = 1_024
+DRAIN_MARGIN_S = 10.0
 _log = logging.getLogger("ray.serve")
 
 
@@ -70,6 +71,7 @@ def build(args: AppArgs) -> Application:
         name="router",
         num_replicas=args.router_replicas,
         max_ongoing_requests=REQUESTS_IN_ROUTER,
+        graceful_shutdown_timeout_s=_drain_s(args),
         ray_actor_options={"num_cpus": 1 if args.reserve_cpus else 0},
     )(Router)
     url = None if args.redis_url is None else args.redis_url.get_secret_value()
@@ -118,6 +120,7 @@ def deployment_options(variant: Variant, at_once: bool, device: Device, args: Ap
         "name": variant.name,
         "max_ongoing_requests": REQUESTS_IN_REPLICA,
         "max_queued_requests": REQUESTS_IN_QUEUE,
+        "graceful_shutdown_timeout_s": _drain_s(args),
         "ray_actor_options": resources,
         "autoscaling_config": {
             "min_replicas": fewest,
@@ -125,6 +128,11 @@ def deployment_options(variant: Variant, at_once: bool, device: Device, args: Ap
             "max_replicas": max(fewest, most),
         },
     }
+
+
+def _drain_s(args: AppArgs) -> float:
+    """How long a replica that is stopped may end its requests, and a router write what they used; Ray's 20 is less."""
+    return args.limits.request_timeout_s + DRAIN_MARGIN_S
 
 
 def _scorer(variant: Variant, catalog: Catalog, device: Device, args: AppArgs) -> Application:

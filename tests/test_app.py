@@ -7,12 +7,19 @@ from serve_app import app
 from serve_app.app import AppArgs, build, deployment_options, served_catalog
 from serve_app.catalog import Catalog
 from serve_app.errors import ConfigurationError
+from serve_app.settings import Limits
 
 
 def test_a_gpu_replica_takes_the_share_that_the_catalog_gives(catalog: Catalog) -> None:
     options = deployment_options(catalog.variants["minilm-l6"], False, "cuda", AppArgs(threads_per_scorer=2))
     assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 0.25}
     assert options["autoscaling_config"] == {"min_replicas": 0, "initial_replicas": 0, "max_replicas": 8}
+
+
+def test_a_replica_has_time_to_end_the_longest_request(catalog: Catalog) -> None:
+    args = AppArgs(limits=Limits(request_timeout_s=90))
+    options = deployment_options(catalog.variants["minilm-l6"], False, "cpu", args)
+    assert options["graceful_shutdown_timeout_s"] == 100
 
 
 def test_on_one_machine_a_replica_reserves_nothing_and_does_not_multiply(catalog: Catalog) -> None:

@@ -80,6 +80,7 @@ def _endpoint(place: Place, service: RerankService, keys: Keys, intake: Intake) 
     async def rank(request: Request, model: str | None) -> Response:
         request.state.dialect = place.dialects[0]
         caller = keys.caller(request.headers.get("authorization"))
+        request.state.dialect = dialect_at(place, {}, caller.dialect)
         async with intake.body(request) as content:
             sent = parse(content)
             dialect = request.state.dialect = dialect_at(place, sent, caller.dialect)

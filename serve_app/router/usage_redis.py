@@ -1,4 +1,4 @@
-"""A Redis server as the ledger's sink, for routers on several machines. The one home of `redis`.
+"""A Redis server as the ledger's sink, for routers on several machines.
 
 Batches of amounts come in, amounts by day, key and model go out. The server keeps
 

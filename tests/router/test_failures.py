@@ -180,3 +180,10 @@ async def test_a_body_that_tells_its_dialect_gets_its_errors() -> None:
             "/rerank", json={"query": "", "documents": ["a"], "property": "p"}, headers={"authorization": "good"}
         )
         assert (weaviate.status_code, list(weaviate.json())) == (422, ["error"])
+
+
+async def test_before_a_body_tells_it_is_in_the_dialect_of_its_key() -> None:
+    async with House({"strings": Caller("strings", dialect="infinity")}).client() as client:
+        response = await client.post("/rerank", content=b"{", headers={"authorization": "strings"})
+    assert response.status_code == 400
+    assert "not JSON" in _openai(response.json())
