@@ -16,13 +16,17 @@ class FakeScorers:
     jobs: list[tuple[str, ScoreJob]] = field(default_factory=list)
     states: dict[str, ScorerState] = field(default_factory=dict)
     failure: Exception | None = None
+    chunks: int = 1
+    """In which each document is read."""
 
     async def score(self, variant: Variant, job: ScoreJob) -> ScoreOutcome:
         self.jobs.append((variant.name, job))
         if self.failure is not None:
             raise self.failure
         logits = tuple(float(len(document)) for document in job.documents)
-        return ScoreOutcome(logits, tokens=7 * len(logits), pairs=len(logits), timings=Timings(1.25, 2.5, 30.0))
+        return ScoreOutcome(
+            logits, tokens=7 * len(logits), pairs=self.chunks * len(logits), timings=Timings(1.25, 2.5, 30.0)
+        )
 
     async def state(self, variants: Sequence[Variant]) -> list[ScorerState]:
         return [self.states.get(variant.name, ScorerState("idle")) for variant in variants]

@@ -12,9 +12,10 @@ replicas or without, and not a Redis Cluster. How much a server that stops forge
 What is charged for, grouping and the time between two batches are not known here.
 """
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import astuple, fields
 from datetime import date
 
@@ -51,8 +52,10 @@ class RedisSink:
             self._redis = Redis.from_url(
                 url,
                 decode_responses=True,
-                socket_timeout=_TIMEOUT_S,
-                socket_connect_timeout=_TIMEOUT_S,
+                # Timed below: redis-py times by asyncio.wait_for, which swallows a cancel now and then (Python 3.11),
+                # and a ledger that is not cancelled never stops.
+                socket_timeout=None,
+                socket_connect_timeout=None,
                 retry=Retry(NoBackoff(), 1),
             )
         except ValueError:
@@ -68,12 +71,12 @@ class RedisSink:
         steps: list[str | int] = []
         for name, field, amount in _increments(amounts):
             steps += (places.setdefault(name, len(places) + 1), field, amount)
-        with _our_errors():
+        async with _our_errors():
             await self._redis.eval(_ADD, len(places), *places, *steps)
 
     async def read(self, first: date, last: date, key: str | None) -> list[tuple[Account, Charge]]:
         """What was added for these days; raises UsageUnavailable."""
-        with _our_errors():
+        async with _our_errors():
             known = [date.fromisoformat(str(day)) for day in await self._redis.hkeys(_DAYS)]
             days = sorted(day for day in known if first <= day <= last)
             hashes = [await self._redis.hgetall(_day_name(day)) for day in days]
@@ -82,13 +85,13 @@ class RedisSink:
 
     async def spent(self, month: date) -> Mapping[str, int]:
         """Nano dollars of each key in this month; raises UsageUnavailable."""
-        with _our_errors():
+        async with _our_errors():
             totals = await self._redis.hgetall(_month_name(month))
         return {str(key): int(nano) for key, nano in totals.items()}
 
     async def close(self) -> None:
         """Close the connections."""
-        with _our_errors():
+        async with _our_errors():
             await self._redis.aclose()
 
 
@@ -118,10 +121,11 @@ def _month_name(month: date) -> str:
     return f"{_PREFIX}spent:{month:%Y-%m}"
 
 
-@contextmanager
-def _our_errors() -> Iterator[None]:
+@asynccontextmanager
+async def _our_errors() -> AsyncIterator[None]:
     try:
-        yield
+        async with asyncio.timeout(_TIMEOUT_S):
+            yield
     except (RedisError, OSError) as error:
         # The kind alone: the text holds the address, and a server that does not know AUTH repeats the password in it.
         raise UsageUnavailable(

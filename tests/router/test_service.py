@@ -8,6 +8,7 @@ import pytest
 
 from serve_app.router.caller import Allowance, Caller
 from serve_app.router.charge import Account, Charge
+from tests.fakes import FakeScorers
 from tests.router.building import House
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +68,16 @@ async def test_what_was_answered_is_counted_once_and_priced_by_the_catalog() -> 
     account = Account(datetime.now(UTC).date(), "one", "cross-encoder/ms-marco-MiniLM-L2-v2")
     # $0.008 for 1,000 documents: 8,000 billionths for one.
     assert list(house.sink.batches.values()) == [{account: Charge(2, 22, 22, 154, 2, 22 * 8_000)}]
+
+
+async def test_each_chunk_of_a_long_document_is_paid_for() -> None:
+    house = House(CALLERS, scorers=FakeScorers(chunks=60))
+    async with house.client() as client:
+        answer = (await _ask(client, "one")).json()
+    assert answer["meta"]["billed_units"]["search_units"] == 2
+    await house.ledger.flush()
+    [batch] = house.sink.batches.values()
+    assert list(batch.values()) == [Charge(1, 2, 120, 14, 2, 120 * 8_000)]
 
 
 async def test_usage_is_ones_own_and_an_admins_is_everybodys() -> None:
