@@ -215,6 +215,15 @@ def test_a_deadline_is_kept(service: Running) -> None:
     _rerank(service, documents=["a"])  # what was left of it is dropped, so that this does not wait for long
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1"])
+def test_no_time_and_less_is_no_deadline(service: Running, seconds: str) -> None:
+    """Neither here nor in Ray's proxy, which reads the header before."""
+    response = service.http.post(
+        "/v1/rerank", json={"query": QUERY, "documents": ["sea"]}, headers={"x-request-timeout-seconds": seconds}
+    )
+    assert response.status_code == 200
+
+
 def test_a_caller_that_hangs_up_frees_the_scorer(service: Running) -> None:
     body = json.dumps({"query": QUERY, "documents": ["sea bread music " * 150] * 3_000}).encode()
     host, port = service.url.removeprefix("http://").split(":")

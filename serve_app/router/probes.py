@@ -4,7 +4,8 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Response
 
-from serve_app.router.dialects import nim, xinference
+from serve_app import __version__
+from serve_app.router.dialects import nim, weaviate, xinference
 from serve_app.router.openapi import failures
 from serve_app.router.service import RerankService
 
@@ -40,6 +41,10 @@ class _Probes:
         await self._service.ready()
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
+    async def weaviate_meta(self) -> weaviate.WeaviateMeta:
+        """What answers, as Weaviate asks it when it starts."""
+        return {"model": self._service.catalog.variants[self._service.catalog.default].id, "version": __version__}
+
     async def cluster_auth(self) -> xinference.ClusterAuth:
         """Whether requests need a key, as Xinference says it."""
         return {"auth": self._keys_wanted}
@@ -55,6 +60,7 @@ def add_probes(api: FastAPI, service: RerankService, keys_wanted: bool) -> None:
         api.get(f"{prefix}/v1/health/live")(probes.nim_live)
         api.get(f"{prefix}/v1/health/ready", responses=failures(503))(probes.nim_ready)
     for prefix in ("", "/weaviate"):
+        api.get(f"{prefix}/meta")(probes.weaviate_meta)
         api.get(f"{prefix}/.well-known/live", status_code=204)(probes.weaviate_live)
         api.get(f"{prefix}/.well-known/ready", status_code=204, responses=failures(503))(probes.weaviate_ready)
     for prefix in ("", "/xinference"):

@@ -31,6 +31,13 @@ class WeaviateReply(TypedDict):
     scores: list[WeaviateScore]
 
 
+class WeaviateMeta(TypedDict):
+    """What Weaviate shows of the module in its own `/v1/meta`."""
+
+    model: str
+    version: str
+
+
 class WeaviateError(TypedDict):
     """What is wrong, and the way out."""
 
