@@ -162,7 +162,9 @@ async def _on_wrong_parameter(request: Request, error: RequestValidationError) -
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
     kind = WrongMethod if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else NoSuchPath
-    return _failure(request, kind(f"there is no {request.method} on this path; /docs lists what there is"))
+    response = _failure(request, kind(f"there is no {request.method} on this path; /docs lists what there is"))
+    response.headers.update(error.headers or {})  # `Allow` tells which method there is
+    return response
 
 
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:

@@ -191,6 +191,7 @@ async def test_other_paths_and_methods(api: httpx.AsyncClient, method: str, path
     assert response.status_code == status
     error = response.json()["error"]
     assert (error["code"], f"there is no {method} on this path" in error["message"]) == (code, True)
+    assert ("allow" in response.headers) == (status == 405)
 
 
 async def test_the_model_list_is_openais(api: httpx.AsyncClient, scorers: FakeScorers) -> None:
