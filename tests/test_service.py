@@ -1,6 +1,7 @@
 """The whole service as `rerank serve` starts it: real Ray, real HTTP, small random weights."""
 
 import json
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -213,6 +214,19 @@ def test_a_deadline_is_kept(service: Running) -> None:
     assert response.json()["error"]["code"] == "deadline_exceeded"
     assert time.monotonic() - began < 15
     _rerank(service, documents=["a"])  # what was left of it is dropped, so that this does not wait for long
+
+
+def test_what_cannot_be_answered_in_time_is_refused_before_it_waits(service: Running) -> None:
+    """Once the scorer knows its pace: by a request that alone takes longer than its caller allows."""
+    long = "sea bread music " * 150
+    assert _rerank(service, documents=[long] * 200).status_code == 200
+    began = time.monotonic()
+    response = _rerank(service, documents=[long] * 3_000, timeout_ms=400)
+    assert response.status_code == 504
+    assert "to score, and 0." in response.json()["error"]["message"]
+    scored = float(re.findall(r"inference;dur=([\d.]+)", _rerank(service, documents=["a"]).headers["server-timing"])[0])
+    assert time.monotonic() - began < 10
+    assert scored < 1_000  # what was refused is not at work
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1"])
