@@ -37,8 +37,8 @@ class AppArgs(BaseModel):
     catalog: Path | None = None
     """The one that comes with the package when None."""
     variants: tuple[str, ...] = ()
-    """Only these are served, and all start at once. When empty, all of the catalog are served, and the default one
-    starts at once."""
+    """Only these are served, with the stages of cascades, and all start at once. When empty, all of the catalog are
+    served, and the default one starts at once."""
     default: str | None = None
     """Answers requests that name no model, instead of the catalog's default."""
     models_dir: Path | None = None
@@ -136,6 +136,6 @@ def _drain_s(args: AppArgs) -> float:
 
 
 def _scorer(variant: Variant, catalog: Catalog, device: Device, args: AppArgs) -> Application:
-    at_once = bool(args.variants) or variant.name == catalog.default
+    at_once = bool(args.variants) or variant in catalog.variants_of(catalog.default_served)
     scorer = serve.deployment(**deployment_options(variant, at_once, device, args))(Scorer)
     return scorer.bind(variant, ScorerOptions(args.models_dir, device, args.threads_per_scorer))

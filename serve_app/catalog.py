@@ -1,4 +1,4 @@
-"""The catalog: which variants exist, what they are called, what they cost and how they are served.
+"""The catalog: which variants and cascades exist, what they are called and cost, and how variants are served.
 
 An immutable, cross-checked value: `catalog_file.py` reads it. It knows nothing of files, weights, devices
 or requests.
@@ -9,13 +9,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from serve_app.errors import ConfigurationError
+from serve_app.plan import Alias, Block, Cascade, Name, check_cascades, check_names, with_names
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=63)]
 HubId = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
-Alias = Annotated[str, Field(pattern=r"^[\w./-]+$", max_length=200)]
 
 
 class Tier(StrEnum):
@@ -35,17 +34,13 @@ class Architecture(StrEnum):
     DISTILBERT_CAT = "distilbert-cat"
 
 
-class _Block(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TierRule(_Block):
+class TierRule(Block):
     """A tier holds the variants of at least this published speed that no faster tier holds."""
 
     min_docs_per_second: Annotated[float, Field(ge=0)]
 
 
-class Figures(_Block):
+class Figures(Block):
     """Published figures (the MS MARCO cross-encoder table of the sentence-transformers documentation), or our own."""
 
     ndcg10: Annotated[float, Field(gt=0, le=100)]
@@ -62,7 +57,7 @@ class Figures(_Block):
         return mine != theirs and all(m >= t for m, t in zip(mine, theirs, strict=True))
 
 
-class Shape(_Block):
+class Shape(Block):
     """Sizes of the transformer: what its speed depends on."""
 
     layers: Annotated[int, Field(ge=1)]
@@ -74,7 +69,7 @@ class Shape(_Block):
 Dtype = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 
 
-class Serving(_Block):
+class Serving(Block):
     """How replicas of a variant are run when the catalog's reader does not say otherwise."""
 
     gpu_share: Annotated[float, Field(gt=0, le=1)]
@@ -93,7 +88,7 @@ class Serving(_Block):
         return self
 
 
-class Variant(_Block):
+class Variant(Block):
     """One servable model. `name` is its short name, `id` (the hub id) what clients are answered with."""
 
     name: Name
@@ -134,33 +129,32 @@ class Variant(_Block):
         yield from (self.name, self.hub_id, self.folder, *self.aliases)
 
 
-class Catalog(_Block):
-    """All variants by name, and the one that answers when a request names none."""
+Served = Variant | Cascade
+"""What a request may name."""
+
+
+class Catalog(Block):
+    """All variants and cascades by name, and the one that answers when a request names none."""
 
     default: str
     tiers: dict[Tier, TierRule]
     variants: Annotated[dict[str, Variant], Field(min_length=1)]
+    cascades: Annotated[dict[str, Cascade], Field(default_factory=dict)]
 
     @model_validator(mode="before")
     @classmethod
     def _give_names(cls, data: Any) -> Any:
-        blocks = data.get("variants") if isinstance(data, dict) else None
-        if not isinstance(blocks, dict):
-            return data
-        named = {k: {"name": k, **v} if isinstance(v, dict) else v for k, v in blocks.items()}
-        return {**data, "variants": named}
+        return with_names(data, "variants", "cascades")
 
     @model_validator(mode="after")
     def _cross_check(self) -> Self:
-        if self.default not in self.variants:
-            raise ValueError(f"default names {self.default!r}, which is not among the variants")
+        if self.default not in self.variants and self.default not in self.cascades:
+            raise ValueError(f"default names {self.default!r}, which is neither a variant nor a cascade")
         if missing := set(Tier) - set(self.tiers):
             raise ValueError(f"tiers lacks {', '.join(sorted(missing))}")
-        owner: dict[str, str] = {}
+        check_cascades(self.cascades, self.variants)
+        check_names((name, each.name) for each in self.every for name in each.names())
         for variant in self.variants.values():
-            for name in map(str.casefold, variant.names()):
-                if owner.setdefault(name, variant.name) != variant.name:
-                    raise ValueError(f"{name!r} names both {owner[name]} and {variant.name}")
             if (tier := self._tier_by_rule(variant)) != variant.tier:
                 speed = variant.figures.docs_per_second_v100
                 raise ValueError(f"variants.{variant.name}.tier: {speed:g} docs/s make it {tier}, not {variant.tier}")
@@ -171,10 +165,20 @@ class Catalog(_Block):
         speed = variant.figures.docs_per_second_v100
         return next((tier for tier, rule in fastest_first if speed >= rule.min_docs_per_second), fastest_first[-1][0])
 
+    @property
+    def every(self) -> tuple[Served, ...]:
+        """The variants, then the cascades."""
+        return (*self.variants.values(), *self.cascades.values())
+
+    @property
+    def default_served(self) -> Served:
+        """What answers when a request names nothing."""
+        return self._named(self.default)
+
     @cached_property
     def names(self) -> dict[str, str]:
-        """Every name of every variant, case-folded, to the variant's short name."""
-        return {name.casefold(): v.name for v in self.variants.values() for name in v.names()}
+        """Every name of every variant and cascade, case-folded, to its short name."""
+        return {name.casefold(): each.name for each in self.every for name in each.names()}
 
     @cached_property
     def pareto_front(self) -> frozenset[str]:
@@ -182,23 +186,38 @@ class Catalog(_Block):
         every = self.variants.values()
         return frozenset(v.name for v in every if not any(o.figures.dominates(v.figures) for o in every))
 
-    def find(self, name: str) -> Variant | None:
-        """The variant of that name, hub id or alias, in any letter case."""
-        key = self.names.get(name.casefold())
-        return None if key is None else self.variants[key]
+    def find(self, name: str) -> Served | None:
+        """The variant or cascade of that name, hub id or alias, in any letter case."""
+        key = self.names.get(name.casefold(), "")
+        return self.variants.get(key) or self.cascades.get(key)
+
+    def variants_of(self, served: Served) -> tuple[Variant, ...]:
+        """Those that score for it: the variant itself, or one a stage."""
+        return (served,) if isinstance(served, Variant) else tuple(self.variants[s.variant] for s in served.stages)
+
+    def tier_of(self, served: Served) -> Tier:
+        """A cascade's is that of its slowest stage."""
+        return min(self.variants_of(served), key=lambda variant: variant.figures.docs_per_second_v100).tier
+
+    def price_of(self, served: Served) -> float:
+        """US dollars for 1,000 documents; of a cascade at most, as if every stage scored all of them."""
+        return sum(variant.price_per_1k_docs for variant in self.variants_of(served))
 
     def only(self, names: Sequence[str]) -> "Catalog":
-        """The variants of these names alone; the first answers by default unless the default is among them.
+        """What has these names, and its stages; the first answers unless the default is one of them.
 
         Raises ConfigurationError for an unknown name.
         """
-        chosen = {variant.name: variant for variant in map(self._named, names)}
-        default = self.default if self.default in chosen else next(iter(chosen))
-        return Catalog(default=default, tiers=self.tiers, variants=chosen)  # a copy would keep the cached names
+        chosen = {each.name: each for each in map(self._named, names)}
+        return self._with(
+            default=self.default if self.default in chosen else next(iter(chosen)),
+            variants={variant.name: variant for each in chosen.values() for variant in self.variants_of(each)},
+            cascades={name: each for name, each in chosen.items() if isinstance(each, Cascade)},
+        )
 
     def with_default(self, name: str) -> "Catalog":
-        """The same variants with another default; raises ConfigurationError for an unknown name."""
-        return Catalog(default=self._named(name).name, tiers=self.tiers, variants=self.variants)
+        """The same with another default; raises ConfigurationError for an unknown name."""
+        return self._with(default=self._named(name).name)
 
     def in_dtype(self, dtype: Dtype) -> "Catalog":
         """The same variants, all computed in `dtype`."""
@@ -206,9 +225,15 @@ class Catalog(_Block):
             name: v.model_copy(update={"serving": v.serving.model_copy(update={"dtype": dtype})})
             for name, v in self.variants.items()
         }
-        return Catalog(default=self.default, tiers=self.tiers, variants=changed)
+        return self._with(variants=changed)
 
-    def _named(self, name: str) -> Variant:
-        if (variant := self.find(name)) is None:
-            raise ConfigurationError(f"the catalog has no variant {name!r}; it has {', '.join(self.variants)}")
-        return variant
+    def _with(self, **changes: Any) -> "Catalog":
+        fields = {name: getattr(self, name) for name in Catalog.model_fields}
+        return Catalog(**{**fields, **changes})  # a copy would keep the cached names
+
+    def _named(self, name: str) -> Served:
+        if (served := self.find(name)) is None:
+            raise ConfigurationError(
+                f"the catalog has no variant {name!r}; it has {', '.join(e.name for e in self.every)}"
+            )
+        return served

@@ -63,8 +63,8 @@ def test_every_name_of_a_variant_finds_it(catalog: Catalog, name: str) -> None:
 
 
 def test_no_two_variants_share_a_name(catalog: Catalog) -> None:
-    assert len(catalog.names) == len({name.casefold() for v in catalog.variants.values() for name in v.names()})
-    assert set(catalog.names.values()) == set(catalog.variants)
+    assert len(catalog.names) == len({name.casefold() for each in catalog.every for name in each.names()})
+    assert set(catalog.names.values()) == {*catalog.variants, *catalog.cascades}
 
 
 def test_tiers_follow_the_published_speed(catalog: Catalog) -> None:

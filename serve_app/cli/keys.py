@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from serve_app.catalog import Catalog, Variant
+from serve_app.catalog import Catalog, Served
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.errors import ConfigurationError
 from serve_app.key_file import (
@@ -151,17 +151,17 @@ def _check_models(names: Sequence[str], default: str | None) -> None:
     if not names and default is None:
         return  # and a catalog that is wrong is no reason to make no key
     catalog = load_catalog(read_settings().catalog or default_catalog_path())
-    allowed = {_named(catalog, name).name for name in names} or set(catalog.variants)
+    allowed = {_named(catalog, name).name for name in names} or set(catalog.names.values())
     if default is not None and _named(catalog, default).name not in allowed:
         raise ConfigurationError(f"the default model {default} is not among the models that the key may use")
 
 
-def _named(catalog: Catalog, name: str) -> Variant:
-    if (variant := catalog.find(name)) is None:
+def _named(catalog: Catalog, name: str) -> Served:
+    if (served := catalog.find(name)) is None:
         nearest = dict.fromkeys(catalog.names[n] for n in get_close_matches(name.casefold(), catalog.names, n=6))
         told = f"the nearest names are {', '.join(nearest)}; " if nearest else ""
         raise ConfigurationError(f"the catalog has no model {name!r}; {told}`rerank models` lists them")
-    return variant
+    return served
 
 
 def _cells(record: KeyRecord, now: datetime) -> tuple[str, ...]:

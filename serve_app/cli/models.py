@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from serve_app.catalog import Catalog, Variant
+from serve_app.catalog import Catalog, Served, Variant
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.settings import read_settings
 
@@ -20,7 +20,7 @@ def models(
         Path | None, typer.Option(help="Catalog file. Default: RERANK_CATALOG, else the built-in.")
     ] = None,
 ) -> None:
-    """Show the variants: names, tiers, published accuracy and speed, price. ★ is the Pareto front."""
+    """Show variants and cascades: names, tiers, published accuracy and speed, price. ★ is the Pareto front."""
     known = load_catalog(catalog or read_settings().catalog or default_catalog_path())
     console = Console()
     with_ids = console.width >= WIDE
@@ -29,6 +29,8 @@ def models(
     console.print("[dim]NDCG@10: TREC DL 2019. MRR@10: MS MARCO dev. docs/s: one V100. As published.[/dim]")
     for variant in (each for each in known.variants.values() if each.bundled):
         console.print(f"[dim]{variant.name} comes with the package; its NDCG@10 is our own measurement.[/dim]")
+    for cascade in known.cascades.values():
+        console.print(f"[dim]{cascade.name} is a cascade: {cascade}; its price is the most that it can be.[/dim]")
     if not with_ids:
         console.print("[dim]A terminal of 140 columns shows the hub ids, which are names as well.[/dim]")
 
@@ -44,18 +46,24 @@ def _table(catalog: Catalog, with_ids: bool) -> Table:
         table.add_column("hub id", no_wrap=True)
     for variant in sorted(catalog.variants.values(), key=lambda v: -v.figures.ndcg10):
         table.add_row(*_cells(catalog, variant), *([variant.hub_id] if with_ids else []))
+    for cascade in catalog.cascades.values():
+        table.add_row(*_cells(catalog, cascade))
     return table
 
 
-def _cells(catalog: Catalog, variant: Variant) -> tuple[str, ...]:
-    figures = variant.figures
+def _cells(catalog: Catalog, served: Served) -> tuple[str, ...]:
+    alone = isinstance(served, Variant)
     return (
-        ("★" if variant.name in catalog.pareto_front else " ") + ("●" if variant.name == catalog.default else " "),
-        variant.name,
-        str(variant.tier),
-        f"{figures.ndcg10:.2f}",
-        "–" if figures.mrr10 is None else f"{figures.mrr10:.2f}",
-        f"{figures.docs_per_second_v100:,.0f}",
-        f"{variant.price_per_1k_docs:.4f}",
-        f"{variant.parameters / 1e6:.1f}M",
+        ("★" if served.name in catalog.pareto_front else " ") + ("●" if served.name == catalog.default else " "),
+        served.name,
+        str(catalog.tier_of(served)),
+        *(_figures(served) if isinstance(served, Variant) else ("–", "–", "–")),
+        f"{'' if alone else '≤ '}{catalog.price_of(served):.4f}",
+        f"{sum(variant.parameters for variant in catalog.variants_of(served)) / 1e6:.1f}M",
     )
+
+
+def _figures(variant: Variant) -> tuple[str, str, str]:
+    figures = variant.figures
+    mrr10 = "–" if figures.mrr10 is None else f"{figures.mrr10:.2f}"
+    return f"{figures.ndcg10:.2f}", mrr10, f"{figures.docs_per_second_v100:,.0f}"

@@ -18,7 +18,7 @@ from serve_app.settings import read_settings
 
 def pull(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Variants, by any of their names.")
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Variants or cascades, by any of their names.")
     ] = None,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Where they go. Default: RERANK_MODELS_DIR.")] = None,
     everything: Annotated[
@@ -41,9 +41,10 @@ def pull(
         raise ConfigurationError("which? name models (`rerank models` lists them), or pull all of them with --all")
     known = load_catalog(catalog or settings.catalog or default_catalog_path())
     chosen = known.only(models) if models else known
-    if models and (bundled := [variant.name for variant in chosen.variants.values() if variant.bundled]):
-        raise ConfigurationError(f"{', '.join(bundled)} comes with the package: there is nothing to pull")
-    _pull_each([variant for variant in chosen.variants.values() if not variant.bundled], parent, Console())
+    wanted = [variant for variant in chosen.variants.values() if not variant.bundled]
+    if not wanted:
+        raise ConfigurationError(f"{', '.join(chosen.variants)} comes with the package: there is nothing to pull")
+    _pull_each(wanted, parent, Console())
 
 
 def _pull_each(variants: Sequence[Variant], parent: Path, console: Console) -> None:

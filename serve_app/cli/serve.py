@@ -46,7 +46,8 @@ def serve(
         Path | None, typer.Option(help="Catalog file. Default: RERANK_CATALOG, else the built-in.")
     ] = None,
     variants: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Serve only these, and start all of them at once.")
+        str | None,
+        typer.Option(metavar="A,B", help="Serve only these, and the stages of cascades, and start all at once."),
     ] = None,
     keys: Annotated[
         Path | None, typer.Option(help="File of API keys (`rerank keys create` writes it). Default: RERANK_KEYS.")
@@ -78,7 +79,7 @@ def serve(
 def _run(settings: Settings, names: tuple[str, ...], console: Console) -> None:
     path = settings.catalog or default_catalog_path()
     catalog = load_catalog(path).only(names) if names else load_catalog(path)
-    at_once = list(catalog.variants) if names else [catalog.default]
+    at_once = list(catalog.variants) if names else [v.name for v in catalog.variants_of(catalog.default_served)]
     # Ray reads its environment, which this module prepares, when it is imported.
     from serve_app.local import private_ray
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from serve_app.catalog import Catalog
+from serve_app.catalog import Catalog, Variant
 from serve_app.router.caller import EVERYBODY
 from serve_app.router.http import create_api
 from serve_app.router.keys import Keyring, NoKeys
@@ -58,7 +58,8 @@ class Router:
 
     async def states(self) -> dict[str, ScorerState]:
         """What each variant can do now, by its name: for the process that started the service, which has no key."""
-        return {variant.name: state for variant, state in await self._service.models(EVERYBODY)}
+        known = await self._service.models(EVERYBODY)
+        return {served.name: state for served, state in known if isinstance(served, Variant)}
 
     @asynccontextmanager
     async def _while_it_runs(self, _: FastAPI) -> AsyncIterator[None]:

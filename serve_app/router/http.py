@@ -104,20 +104,20 @@ def _add_models(api: FastAPI, service: RerankService, keys: Keys) -> None:
     created = int(time.time())
 
     async def list_models(request: Request) -> listing.ModelList:
-        """All variants that the key may use, with published figures and live state."""
+        """All variants and cascades that the key may use, with published figures and live state."""
         found = await service.models(keys.caller(request.headers.get("authorization")))
         return listing.ModelList(data=[listing.describe(service.catalog, v, state, created) for v, state in found])
 
     async def get_model(request: Request, model: str) -> listing.Model:
-        """One variant, by hub id, short name or alias."""
-        variant, state = await service.model(model, keys.caller(request.headers.get("authorization")))
-        return listing.describe(service.catalog, variant, state, created)
+        """One variant or cascade, by hub id, short name or alias."""
+        served, state = await service.model(model, keys.caller(request.headers.get("authorization")))
+        return listing.describe(service.catalog, served, state, created)
 
     async def info(request: Request, model: str | None = None) -> tei.TeiInfo:
         """The model that answers when none is named, as text-embeddings-inference describes it."""
         request.state.dialect = tei.DIALECT
-        variant, state = await service.model(model, keys.caller(request.headers.get("authorization")))
-        return tei.info(variant, state, service.limits.max_documents)
+        served, state = await service.model(model, keys.caller(request.headers.get("authorization")))
+        return tei.info(served, service.catalog.variants_of(served)[-1], state, service.limits.max_documents)
 
     for prefix in ("/v1", "/nim/v1", "/vllm/v1", "/xinference/v1"):
         api.get(f"{prefix}/models", responses=failures(401))(list_models)

@@ -55,6 +55,8 @@ class Ranked:
 
     index: int
     logit: float
+    stage: int | None = None
+    """Of a cascade, the stage that scored it, from 1."""
 
     @property
     def probability(self) -> float:

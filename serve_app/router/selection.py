@@ -1,10 +1,10 @@
-"""Which variant answers a wish. Pure: a catalog and a wish in, a choice with its reason out."""
+"""Which variant or cascade answers a wish. Pure: a catalog and a wish in, a choice with its reason out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from serve_app.catalog import Catalog, Tier, Variant
+from serve_app.catalog import Catalog, Served, Tier
 from serve_app.errors import InvalidRequest, UnknownModel
 from serve_app.router.ranking import Wish
 
@@ -15,16 +15,16 @@ NAME_SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The variant that answers, and why it does."""
+    """The variant or cascade that answers, and why it does."""
 
-    variant: Variant
+    variant: Served
     because: str
 
 
 def choose(catalog: Catalog, wish: Wish) -> Choice:
     """The variant for a wish; raises UnknownModel with the nearest names, InvalidRequest for an empty one."""
     if wish.model is None:
-        return Choice(catalog.variants[catalog.default], "default route")
+        return Choice(catalog.default_served, "default route")
     name = wish.model.strip()
     if not name:
         raise InvalidRequest("model is empty: name a variant, or leave it out for the default route", "model")
@@ -53,7 +53,7 @@ def _by_name(catalog: Catalog, name: str) -> Choice:
 def _unknown(catalog: Catalog, name: str) -> str:
     shown = name[:NAME_SHOWN]
     nearest = get_close_matches(shown.casefold(), catalog.names, n=6, cutoff=0.4)
-    variants = dict.fromkeys(catalog.names[n] for n in nearest) or dict.fromkeys(catalog.variants)
+    variants = dict.fromkeys(catalog.names[n] for n in nearest) or dict.fromkeys(catalog.names.values())
     listed = "the nearest names are" if nearest else "the names are"
     return f"there is no model {shown!r}; {listed} {', '.join(variants)} (GET /v1/models lists all)"
 

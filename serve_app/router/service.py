@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Protocol
 
-from serve_app.catalog import Catalog, Variant
+from serve_app.catalog import Catalog, Served, Variant
 from serve_app.errors import BudgetExceeded, Forbidden, InvalidRequest, NotReady, TooManyDocuments
+from serve_app.plan import Cascade
 from serve_app.router.caller import Caller
+from serve_app.router.cascade import Scored, merge, state_of, steps, timings_of, usage_of
 from serve_app.router.charge import NANO, Account, Charge
 from serve_app.router.limits import RateLimiter
-from serve_app.router.ranking import Asked, Ranking, RerankRequest, Usage, Wish, rank
+from serve_app.router.ranking import Asked, Ranking, RerankRequest, Usage, Wish
 from serve_app.router.selection import choose
+from serve_app.router.stages import run
 from serve_app.router.usage import Grouping, Ledger, UsageLine
 from serve_app.scoring import ScoreJob, ScoreOutcome, ScorerState
 from serve_app.settings import Limits
@@ -47,30 +50,30 @@ class RerankService:
             raise Forbidden("this key may not rank documents: its scopes lack `rerank`")
         self._admit(asked)
         variant = self._choose(asked.model, caller)
+        self._require_one_query(variant, asked)
         self._require_budget(caller)
         async with self._limiter.admit(caller, len(asked.documents), request.timeout_s) as standing:
-            job = ScoreJob(asked.queries, asked.documents, request.timeout_s, asked.reading)
-            outcome = await self._scorers.score(variant, job)
-        usage = Usage(outcome.tokens, len(asked.documents), outcome.pairs)
-        self._ledger.count(Account(datetime.now(UTC).date(), caller.key, variant.id), charge(variant, usage))
+            scored = await run(steps(self.catalog, variant, len(asked.documents)), request, self._scorers.score)
+        usage = usage_of(scored)
+        self._ledger.count(Account(datetime.now(UTC).date(), caller.key, variant.id), charge(scored, usage))
         return Ranking(
             request_id=request.request_id,
             model=variant.id,
-            results=rank(outcome.logits, asked.top_n),
+            results=merge(scored, asked.top_n),
             usage=usage,
-            timings=outcome.timings,
+            timings=timings_of(scored),
             standing=standing,
         )
 
-    async def models(self, caller: Caller) -> list[tuple[Variant, ScorerState]]:
-        """Every variant that the caller may use with its live state, in the catalog's order."""
-        variants = [variant for variant in self.catalog.variants.values() if self._may_use(caller, variant)]
-        return list(zip(variants, await self._scorers.state(variants), strict=True))
+    async def models(self, caller: Caller) -> list[tuple[Served, ScorerState]]:
+        """Every variant and cascade that the caller may use with its live state, in the catalog's order."""
+        every = [served for served in self.catalog.every if self._may_use(caller, served)]
+        return list(zip(every, await self._states(every), strict=True))
 
-    async def model(self, name: str | None, caller: Caller) -> tuple[Variant, ScorerState]:
-        """One variant, by any name a request may use (None: the caller's default), with its live state."""
-        variant = self._choose(name, caller)
-        return variant, (await self._scorers.state([variant]))[0]
+    async def model(self, name: str | None, caller: Caller) -> tuple[Served, ScorerState]:
+        """One of them, by any name a request may use (None: the caller's default), with its live state."""
+        served = self._choose(name, caller)
+        return served, (await self._states([served]))[0]
 
     async def usage(self, first: date, last: date, by: tuple[Grouping, ...], caller: Caller) -> list[UsageLine]:
         """What the caller's key has used; what all keys have, for an admin. Raises UsageUnavailable."""
@@ -81,11 +84,16 @@ class RerankService:
     async def ready(self) -> str:
         """The model of the default route, when it can answer now; raises NotReady that says why it cannot."""
         variant = choose(self.catalog, Wish()).variant
-        state = (await self._scorers.state([variant]))[0]
+        state = (await self._states([variant]))[0]
         if state.status != "ready":
             because = f": {state.reason}" if state.reason else ""
             raise NotReady(f"the default route, {variant.id}, is {state.status}{because}")
         return variant.id
+
+    async def _states(self, every: Sequence[Served]) -> list[ScorerState]:
+        variants = {variant.name: variant for served in every for variant in self.catalog.variants_of(served)}
+        states = dict(zip(variants, await self._scorers.state(list(variants.values())), strict=True))
+        return [state_of([states[variant.name] for variant in self.catalog.variants_of(served)]) for served in every]
 
     def _admit(self, asked: Asked) -> None:
         if not all(query.strip() for query in asked.queries):
@@ -97,13 +105,21 @@ class RerankService:
                 f"{given} documents are more than the {most} that one request may hold: send them in parts", "documents"
             )
 
-    def _choose(self, name: str | None, caller: Caller) -> Variant:
+    def _require_one_query(self, served: Served, asked: Asked) -> None:
+        if isinstance(served, Cascade) and len(asked.queries) > 1:
+            raise InvalidRequest(
+                f"{served.id} is a cascade, which keeps the best documents of one query: send one, or name one of "
+                f"{', '.join(stage.variant for stage in served.stages)}",
+                "model",
+            )
+
+    def _choose(self, name: str | None, caller: Caller) -> Served:
         variant = choose(self.catalog, Wish(caller.default_model if name is None else name)).variant
         if not self._may_use(caller, variant):
             raise Forbidden(f"this key may not use {variant.id}; GET /v1/models lists what it may", "model")
         return variant
 
-    def _may_use(self, caller: Caller, variant: Variant) -> bool:
+    def _may_use(self, caller: Caller, variant: Served) -> bool:
         if caller.models is None:
             return True
         return any(self.catalog.find(name) is variant for name in caller.models)
@@ -114,8 +130,8 @@ class RerankService:
             raise BudgetExceeded(f"this key has spent its ${budget:g} of this month (UTC): raise its budget, or wait")
 
 
-def charge(variant: Variant, usage: Usage) -> Charge:
-    """What an answered request costs: the catalog's price of each pair that the model read.
+def charge(scored: Sequence[Scored], usage: Usage) -> Charge:
+    """What an answered request costs: the catalog's price of each pair that a model read, by that model's price.
 
     A long document that is read in chunks costs each of them, as Cohere's does.
     """
@@ -125,5 +141,5 @@ def charge(variant: Variant, usage: Usage) -> Charge:
         pairs=usage.pairs,
         tokens=usage.tokens,
         search_units=usage.search_units,
-        nano_usd=usage.pairs * round(variant.price_per_1k_docs * NANO / 1_000),
+        nano_usd=sum(each.outcome.pairs * round(each.step.variant.price_per_1k_docs * NANO / 1_000) for each in scored),
     )

@@ -43,6 +43,14 @@ def test_models_marks_the_pareto_front_and_the_default() -> None:
     assert len([line for line in run("models").stdout.splitlines() if "/" in line and "docs/s" not in line]) >= 15
 
 
+def test_models_shows_cascades_without_figures_and_their_stages() -> None:
+    printed = run("models").stdout.splitlines()
+    row = next(line for line in printed if line.split()[:1] == ["tiny-then-l12"] and "cascade" not in line)
+    assert row.split() == ["tiny-then-l12", "accurate", "–", "–", "–", "≤", "0.0378", "37.7M"]
+    told = "tiny-then-l12 is a cascade: rerank-tiny → 20 → minilm-l12; its price is the most that it can be."
+    assert told in printed
+
+
 def test_models_reads_another_catalog(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_text("default: x\n")
     error = refused(run("models", "--catalog", str(tmp_path / "catalog.yaml")))

@@ -38,6 +38,13 @@ def test_pull_says_what_it_did_and_then_that_it_is_there(hub: Hub, tmp_path: Pat
     assert hub.requests == []
 
 
+def test_pull_of_a_cascade_brings_the_stages_that_do_not_come_with_the_package(hub: Hub, tmp_path: Path) -> None:
+    result = run("pull", "tiny-then-l12", "--to", str(tmp_path / "models"), **_environment(hub, tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert "✓ minilm-l12: 0.2 MB in " in result.stdout
+    assert "rerank-tiny" not in result.stdout
+
+
 def test_pull_all_goes_on_after_one_that_fails_and_tells_of_it(hub: Hub, tmp_path: Path) -> None:
     """The small BERT of the hub is nobody's ELECTRA or pinned MiniLM, and has no pickled weights."""
     hub.status["nboost/pt-bert-large-msmarco/revision/557c4a9b7417c541275c83174453ad3b7d4f0bed"] = (503, "")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from serve_app.catalog import Catalog
 from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.errors import Unauthenticated
 from serve_app.router.caller import Caller
@@ -38,17 +39,17 @@ class KnownCallers:
 
 @dataclass
 class House:
-    """What a test steers: scorers, the ledger's sink, the callers."""
+    """What a test steers: scorers, the ledger's sink, the callers, the catalog."""
 
     callers: Mapping[str | None, Caller]
     limits: Limits = LIMITS
     scorers: FakeScorers = field(default_factory=FakeScorers)
     sink: MemorySink = field(default_factory=MemorySink)
+    catalog: Catalog = field(default_factory=lambda: load_catalog(default_catalog_path()))
 
     def __post_init__(self) -> None:
-        catalog = load_catalog(default_catalog_path())
         self.ledger = Ledger(self.sink, flush_every_s=60.0)
-        self.service = RerankService(catalog, self.scorers, self.limits, RateLimiter(None), self.ledger)
+        self.service = RerankService(self.catalog, self.scorers, self.limits, RateLimiter(None), self.ledger)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:

@@ -198,7 +198,7 @@ async def test_the_model_list_is_openais(api: httpx.AsyncClient, scorers: FakeSc
     scorers.states["minilm-l6"] = ScorerState("ready", 2, "cpu", "bf16")
     listed = (await api.get("/v1/models")).json()
     assert listed["object"] == "list"
-    assert len(listed["data"]) == 16
+    assert len(listed["data"]) == 18
     l6 = next(model for model in listed["data"] if model["name"] == "minilm-l6")
     assert (l6["id"], l6["object"], l6["owned_by"]) == (
         "cross-encoder/ms-marco-MiniLM-L6-v2",

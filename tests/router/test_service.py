@@ -43,7 +43,7 @@ async def test_a_key_has_a_default_model_and_a_default_dialect() -> None:
 async def test_a_key_sees_the_models_that_it_may_use() -> None:
     async with House(CALLERS).client() as client:
         assert [m["name"] for m in (await _get(client, "two", "/v1/models"))["data"]] == ["minilm-l6"]
-        assert len((await _get(client, "one", "/v1/models"))["data"]) == 16
+        assert len((await _get(client, "one", "/v1/models"))["data"]) == 18
         assert (await client.get("/v1/models")).status_code == 401
         refused = await client.get("/v1/models/minilm-l12", headers={"authorization": "two"})
         assert refused.status_code == 403

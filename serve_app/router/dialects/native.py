@@ -1,6 +1,6 @@
 """Our own dialect: the fields that Cohere, Jina and vLLM have in common, and a reply that all their clients read."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, cast
 
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
@@ -33,20 +33,30 @@ class RerankBody(DocumentsBody):
     user: str | None = Field(None, description="Whom the request is for; not used.")
 
 
+class RankedResult(Result):
+    """One document of the answer."""
+
+    stage: NotRequired[int]
+    """The stage that scored it, from 1; only a cascade has stages."""
+
+
 class DocumentsUsage(Usage):
-    """Tokens that the model read, special tokens included, and documents that it scored."""
+    """Tokens that the model read, special tokens included, and documents that it scored: those of every stage."""
 
     documents: int
 
 
 class RerankReply(TypedDict):
-    """Results sorted by logit, best first; documents of equal logits in the order they came."""
+    """Results sorted by logit, best first; documents of equal logits in the order they came.
+
+    What a cascade's later stage scored comes first, and no score is higher than the one before it.
+    """
 
     id: str
     object: Literal["rerank"]
     created: int
     model: str
-    results: list[Result]
+    results: list[RankedResult]
     usage: DocumentsUsage
     meta: Meta
 
@@ -74,7 +84,7 @@ def _write(body: RerankBody, ranking: Ranking, created: int) -> RerankReply:
         "object": "rerank",
         "created": created,
         "model": ranking.model,
-        "results": results(ranking, body.documents if body.return_documents else None, bool(body.raw_scores)),
+        "results": _results(body, ranking),
         "usage": {
             "prompt_tokens": ranking.usage.tokens,
             "total_tokens": ranking.usage.tokens,
@@ -82,6 +92,12 @@ def _write(body: RerankBody, ranking: Ranking, created: int) -> RerankReply:
         },
         "meta": meta(ranking, "1"),
     }
+
+
+def _results(body: RerankBody, ranking: Ranking) -> list[RankedResult]:
+    found = results(ranking, body.documents if body.return_documents else None, bool(body.raw_scores))
+    stages = [{} if ranked.stage is None else {"stage": ranked.stage} for ranked in ranking.results]
+    return [cast(RankedResult, {**result, **stage}) for result, stage in zip(found, stages, strict=True)]
 
 
 def _describe(error: RerankError) -> ErrorReply:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from serve_app import __version__
-from serve_app.catalog import Variant
+from serve_app.catalog import Served, Variant
 from serve_app.errors import InvalidRequest, RerankError
 from serve_app.router.dialect import Dialect
 from serve_app.router.documents import Count
@@ -123,11 +123,11 @@ def _type(error: RerankError) -> TeiErrorType:
     return "Validation"
 
 
-def info(variant: Variant, state: ScorerState, max_documents: int) -> TeiInfo:
-    """What `GET /info` tells of a variant."""
+def info(served: Served, variant: Variant, state: ScorerState, max_documents: int) -> TeiInfo:
+    """What `GET /info` tells of a variant; of a cascade, with what is known of the `variant` of its last stage."""
     label = "LABEL_0"
     return {
-        "model_id": variant.id,
+        "model_id": served.id,
         "model_sha": variant.revision,
         "model_dtype": state.dtype or variant.serving.dtype,
         "model_type": {"reranker": {"id2label": {"0": label}, "label2id": {label: 0}}},
