@@ -1,5 +1,6 @@
 """The use case, top to bottom: admit, choose, allow, score, rank, count. It knows no wire format, no key and no Ray."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Protocol
@@ -9,11 +10,16 @@ from serve_app.errors import BudgetExceeded, Forbidden, InvalidRequest, NotReady
 from serve_app.router.caller import Caller
 from serve_app.router.charge import NANO, Account, Charge
 from serve_app.router.limits import RateLimiter
-from serve_app.router.ranking import Asked, Ranking, RerankRequest, Usage, Wish, rank
-from serve_app.router.selection import choose
+from serve_app.router.prediction import Extent, Predictor
+from serve_app.router.ranking import WHOLE, Asked, Choice, Ranking, RerankRequest, Usage, Wish, rank
+from serve_app.router.roll_call import RollCall
+from serve_app.router.selection import Candidate, choose, is_open, needs_candidates
 from serve_app.router.usage import Grouping, Ledger, UsageLine
 from serve_app.scoring import ScoreJob, ScoreOutcome, ScorerState
 from serve_app.settings import Limits
+
+NO_TEXT = Extent((), 0, 0, WHOLE)
+"""Of a question about a model, for which nothing is scored."""
 
 
 class Scorers(Protocol):
@@ -39,6 +45,8 @@ class RerankService:
         self._scorers = scorers
         self._limiter = limiter
         self._ledger = ledger
+        self._predictor = Predictor(time.monotonic)
+        self._roll_call = RollCall(list(catalog.variants.values()), scorers.state, time.monotonic)
 
     async def rerank(self, request: RerankRequest) -> Ranking:
         """Score the documents by the chosen variant and rank them."""
@@ -46,16 +54,20 @@ class RerankService:
         if not caller.may_rerank:
             raise Forbidden("this key may not rank documents: its scopes lack `rerank`")
         self._admit(asked)
-        variant = self._choose(asked.model, caller)
+        job = ScoreJob(asked.queries, asked.documents, request.timeout_s, asked.reading)
+        extent = Extent.of(job)
+        choice = await self._choose(Wish(asked.model, asked.bounds), caller, extent)
+        variant = choice.variant
         self._require_budget(caller)
         async with self._limiter.admit(caller, len(asked.documents), request.timeout_s) as standing:
-            job = ScoreJob(asked.queries, asked.documents, request.timeout_s, asked.reading)
-            outcome = await self._scorers.score(variant, job)
+            predicted_ms = self._predictor.milliseconds(variant, extent)
+            outcome = await self._score(variant, job, extent)
         usage = Usage(outcome.tokens, len(asked.documents), outcome.pairs)
         self._ledger.count(Account(datetime.now(UTC).date(), caller.key, variant.id), charge(variant, usage))
         return Ranking(
             request_id=request.request_id,
-            model=variant.id,
+            choice=choice,
+            predicted_ms=predicted_ms,
             results=rank(outcome.logits, asked.top_n),
             usage=usage,
             timings=outcome.timings,
@@ -69,7 +81,7 @@ class RerankService:
 
     async def model(self, name: str | None, caller: Caller) -> tuple[Variant, ScorerState]:
         """One variant, by any name a request may use (None: the caller's default), with its live state."""
-        variant = self._choose(name, caller)
+        variant = (await self._choose(Wish(name), caller, NO_TEXT)).variant
         return variant, (await self._scorers.state([variant]))[0]
 
     async def usage(self, first: date, last: date, by: tuple[Grouping, ...], caller: Caller) -> list[UsageLine]:
@@ -97,11 +109,29 @@ class RerankService:
                 f"{given} documents are more than the {most} that one request may hold: send them in parts", "documents"
             )
 
-    def _choose(self, name: str | None, caller: Caller) -> Variant:
-        variant = choose(self.catalog, Wish(caller.default_model if name is None else name)).variant
-        if not self._may_use(caller, variant):
-            raise Forbidden(f"this key may not use {variant.id}; GET /v1/models lists what it may", "model")
-        return variant
+    async def _choose(self, wish: Wish, caller: Caller, extent: Extent) -> Choice:
+        if is_open(wish):
+            wish = Wish(caller.default_model)
+        candidates = await self._candidates(caller, extent) if needs_candidates(wish) else ()
+        choice = choose(self.catalog, wish, candidates)
+        if not self._may_use(caller, choice.variant):
+            raise Forbidden(f"this key may not use {choice.variant.id}; GET /v1/models lists what it may", "model")
+        return choice
+
+    async def _candidates(self, caller: Caller, extent: Extent) -> Sequence[Candidate]:
+        states = await self._roll_call.states()
+        return [
+            Candidate(variant, states[name].status, self._predictor.milliseconds(variant, extent))
+            for name, variant in self.catalog.variants.items()
+            if self._may_use(caller, variant)
+        ]
+
+    async def _score(self, variant: Variant, job: ScoreJob, extent: Extent) -> ScoreOutcome:
+        self._predictor.sent(variant, extent)
+        began = time.monotonic()
+        outcome = await self._scorers.score(variant, job)
+        self._predictor.answered(variant, extent, outcome, time.monotonic() - began)
+        return outcome
 
     def _may_use(self, caller: Caller, variant: Variant) -> bool:
         if caller.models is None:
