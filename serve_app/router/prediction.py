@@ -21,6 +21,9 @@ MOST_TOKENS = 512
 """Of one pair: what the models read at once."""
 TOKENS_PER_PUBLISHED_DOCUMENT = 90.0
 """About what a passage of MS MARCO has beside a query: the published speeds are in such documents."""
+MOST_ON_THE_WAY_S = 0.5
+"""A job that was longer between router and scorer waited for a replica to start, or was sent twice: nothing to expect
+of the next. Counted, a start of 6.7 s had requests of 20 ms predicted to take seconds."""
 NEWEST = 0.1
 """Part of the newest sample in a decayed mean: the last ten or so decide it."""
 
@@ -152,8 +155,11 @@ class Predictor:
             read = extent.read(known.characters_per_token.value)
             known.characters_per_token.add(max(1.0, read) / load.job_tokens)
         own_s = load.job_tokens / self._pace(variant)
-        # Not below none: a pace that is told too low would have small jobs take no time at all.
-        known.overhead_s.add(max(0.0, took_s - outcome.timings.queue_ms / 1_000 - own_s))
+        timings = outcome.timings
+        in_scorer_s = (timings.queue_ms + timings.tokenize_ms + timings.inference_ms) / 1_000
+        if took_s - in_scorer_s < MOST_ON_THE_WAY_S:
+            # Not below none: a pace that is told too low would have small jobs take no time at all.
+            known.overhead_s.add(max(0.0, took_s - timings.queue_ms / 1_000 - own_s))
 
     def _of(self, variant: Variant) -> _Known:
         return self._known.setdefault(variant.name, _Known())

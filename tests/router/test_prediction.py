@@ -166,6 +166,12 @@ def test_what_comes_on_top_is_learnt_without_the_queue(catalog: Catalog, predict
     assert predictor.milliseconds(variant, extent) == pytest.approx(107)
 
 
+def test_a_start_is_not_expected_again(catalog: Catalog, predictor: Predictor) -> None:
+    variant, extent = catalog.variants["minilm-l6"], _extent(10, 420)
+    predictor.answered(variant, extent, _outcome(Load(1_000, tokens_per_s=10_000)), 6.7)
+    assert predictor.milliseconds(variant, extent) == pytest.approx(100)
+
+
 @pytest.mark.parametrize(
     ("characters", "reading", "tokens"),
     [
