@@ -14,6 +14,7 @@
     ├─ NoSuchPath                    404 not_found
     ├─ WrongMethod                   405 method_not_allowed
     ├─ NotReady                      503 not_ready
+    ├─ NoneFits                      503 no_variant_fits
     ├─ WeightsUnavailable            503 weights_unavailable
     ├─ WeightsInvalid                503 weights_invalid
     ├─ ScorerLost                    503 scorer_lost
@@ -147,6 +148,13 @@ class NotReady(RerankError):
 
     status = 503
     code = "not_ready"
+
+
+class NoneFits(RerankError):
+    """No variant is predicted to answer within what the caller sets, who wants nothing else."""
+
+    status = 503
+    code = "no_variant_fits"
 
 
 class WeightsUnavailable(RerankError):

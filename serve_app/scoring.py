@@ -47,6 +47,28 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is left of a request that waits. The one that looks shortest goes first, waiting makes it look shorter."""
+
+    tokens: float
+    apparent_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a replica has to do when it answers, in padded tokens: they are what a device spends its time on."""
+
+    job_tokens: int = 0
+    """Of the job that is answered."""
+    device_tokens: int = 0
+    """On the device."""
+    waiting: tuple[Waiting, ...] = ()
+    """Each by itself: for a small request a large one is no queue."""
+    tokens_per_s: float | None = None
+    """None until the device has had enough to do to show its pace."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreOutcome:
     """`logits[i]` is the relevance logit of document i; `tokens` and `pairs` count what the model read.
 
@@ -57,6 +79,7 @@ class ScoreOutcome:
     tokens: int
     pairs: int
     timings: Timings
+    load: Load = Load()
 
 
 ScorerStatus = Literal["idle", "starting", "ready", "unavailable"]

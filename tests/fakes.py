@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from serve_app.catalog import Variant
 from serve_app.scorer.slices import Slice
-from serve_app.scoring import ScoreJob, ScoreOutcome, ScorerState, Timings
+from serve_app.scoring import Load, ScoreJob, ScoreOutcome, ScorerState, Timings
 
 
 @dataclass
@@ -18,17 +18,19 @@ class FakeScorers:
     failure: Exception | None = None
     chunks: int = 1
     """In which each document is read."""
+    load: Load = field(default_factory=Load)
+    looks: int = 0
 
     async def score(self, variant: Variant, job: ScoreJob) -> ScoreOutcome:
         self.jobs.append((variant.name, job))
         if self.failure is not None:
             raise self.failure
         logits = tuple(float(len(document)) for document in job.documents)
-        return ScoreOutcome(
-            logits, tokens=7 * len(logits), pairs=self.chunks * len(logits), timings=Timings(1.25, 2.5, 30.0)
-        )
+        tokens, pairs, timings = 7 * len(logits), self.chunks * len(logits), Timings(1.25, 2.5, 30.0)
+        return ScoreOutcome(logits, tokens, pairs, timings, self.load)
 
     async def state(self, variants: Sequence[Variant]) -> list[ScorerState]:
+        self.looks += 1
         return [self.states.get(variant.name, ScorerState("idle")) for variant in variants]
 
 

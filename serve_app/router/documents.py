@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field
 
 from serve_app.errors import InvalidRequest
-from serve_app.router.ranking import Asked
+from serve_app.router.ranking import Asked, Bounds
 from serve_app.scoring import Reading
 
 MOST_CHUNKS = 1_024
@@ -29,6 +29,8 @@ Query = Annotated[str, BeforeValidator(_text_of_object)]
 Truncate = Annotated[bool, BeforeValidator(_as_flag)]
 """A boolean; `NONE` and `END` are NIM's words."""
 Count = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class DocumentsBody(BaseModel):
@@ -39,7 +41,21 @@ class DocumentsBody(BaseModel):
         description="Strings, or objects with `text` and any other fields. Up to 10,000 by default."
     )
     model: str | None = Field(
-        None, description="Hub id, short name or alias of a variant, or `tier:fast|balanced|accurate`. Default route."
+        None,
+        description="Hub id, short name or alias of a variant, `tier:fast|balanced|accurate`, or `auto`, which is what "
+        "leaving it out is: chosen by the bounds below, the default route if there are none.",
+    )
+    max_latency_ms: Positive | None = Field(
+        None, description="The most accurate variant that is predicted to answer in so many milliseconds. Any time."
+    )
+    min_ndcg: Percent | None = Field(
+        None, description="No variant of a lower NDCG@10, in percent; the cheapest if no other bound is set. None."
+    )
+    max_price_per_1k_docs: Positive | None = Field(
+        None, description="No variant that costs more for 1,000 documents, in US dollars. Any price."
+    )
+    strict: bool | None = Field(
+        None, description="Whether an error is better than an answer outside these bounds by the fastest variant. No."
     )
     top_n: Count | None = Field(None, description="How many results come back. All.")
     return_documents: bool | None = Field(None, description="Whether results carry their document. No.")
@@ -74,6 +90,7 @@ class DocumentsBody(BaseModel):
                 overlap_tokens=self.overlap_tokens or 0,
             ),
             timeout_s=None if self.timeout_ms is None else self.timeout_ms / 1_000,
+            bounds=Bounds(self.max_latency_ms, self.min_ndcg, self.max_price_per_1k_docs, self.strict),
         )
 
 

@@ -18,7 +18,7 @@ from serve_app.errors import InvalidRequest, NoSuchPath, RerankError, RetryLater
 from serve_app.router.caller import Caller
 from serve_app.router.dialect import Dialect, parse
 from serve_app.router.dialects import listing, metering, native, tei
-from serve_app.router.intake import Intake, request_id
+from serve_app.router.intake import Intake, bounds, request_id
 from serve_app.router.openapi import JSON, complete, failures
 from serve_app.router.paths import PLACES, Place, dialect_at
 from serve_app.router.probes import add_probes
@@ -85,10 +85,11 @@ def _endpoint(place: Place, service: RerankService, keys: Keys, intake: Intake) 
             sent = parse(content)
             dialect = request.state.dialect = dialect_at(place, sent, caller.dialect)
             question = dialect.question(sent)
-            asked = question.asked if model is None else question.asked.with_model(model)
+            asked = question.asked.within(bounds(request))
+            asked = asked if model is None else asked.with_model(model)
             timeout_s = intake.timeout_s(request, asked.timeout_s)
             ranking = await service.rerank(RerankRequest(request_id(request), caller, asked, timeout_s))
-            headers = {"Server-Timing": _server_timing(ranking.timings), **ranking.standing.headers()}
+            headers = {"Server-Timing": _server_timing(ranking.timings), **ranking.headers()}
             return Response(question.answer(ranking, int(time.time())), media_type=JSON, headers=headers)
 
     async def with_model(request: Request, model: str) -> Response:

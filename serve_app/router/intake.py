@@ -3,17 +3,23 @@
 import math
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import Request
 
 from serve_app.errors import BodyTooLarge, InvalidRequest, Overloaded
+from serve_app.router.ranking import Bounds
 from serve_app.settings import Limits
 
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 TIMEOUT_HEADER = "x-request-timeout-seconds"
 TIMEOUT_MS_HEADER = "x-request-timeout-ms"
+LATENCY_HEADER = "x-rerank-max-latency-ms"
+NDCG_HEADER = "x-rerank-min-ndcg"
+PRICE_HEADER = "x-rerank-max-price-per-1k-docs"
+STRICT_HEADER = "x-rerank-strict"
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
 TIMEOUT_SHARE = 0.9
 """Ray's proxy reads the first header too, and at the full time answers 408 in a shape of its own."""
 
@@ -63,6 +69,42 @@ def request_id(request: Request) -> str:
     """The caller's, when it is a sane one; Ray's proxy gives one to requests that have none, and echoes both."""
     given = request.headers.get("x-request-id", "")
     return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def bounds(request: Request) -> Bounds:
+    """What headers say of the choice, for dialects whose bodies have no field for it; raises InvalidRequest."""
+    return Bounds(
+        _bound(request, LATENCY_HEADER, _is_positive, "above 0"),
+        _bound(request, NDCG_HEADER, _is_percent, "from 0 to 100"),
+        _bound(request, PRICE_HEADER, _is_positive, "above 0"),
+        _flag(request, STRICT_HEADER),
+    )
+
+
+def _bound(request: Request, header: str, accepts: Callable[[float], bool], accepted: str) -> float | None:
+    if header not in request.headers:
+        return None
+    number = _number(request, header)
+    if not accepts(number):
+        raise InvalidRequest(f"{header} has to be {accepted}: change it, or leave it out", header)
+    return number
+
+
+def _is_positive(number: float) -> bool:
+    return number > 0  # which NaN is not
+
+
+def _is_percent(number: float) -> bool:
+    return 0 <= number <= 100
+
+
+def _flag(request: Request, header: str) -> bool | None:
+    given = request.headers.get(header)
+    if given is None:
+        return None
+    if (flag := FLAGS.get(given.strip().casefold())) is None:
+        raise InvalidRequest(f"{header} is neither true nor false", header)
+    return flag
 
 
 def _number(request: Request, header: str) -> float:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
+from serve_app.catalog import Served
 from serve_app.router.caller import Caller
 from serve_app.router.standing import Standing
 from serve_app.scoring import Reading, Timings
@@ -16,10 +17,54 @@ WHOLE = Reading()
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the answer may cost, and how good it has to be; None is no bound."""
+
+    max_latency_ms: float | None = None
+    min_ndcg: float | None = None
+    """NDCG@10 as the catalog has it, in percent."""
+    max_price_per_1k_docs: float | None = None
+    """US dollars for 1,000 documents."""
+    strict: bool | None = None
+    """Whether an answer outside the bounds is of no use."""
+
+    def given(self) -> tuple[str, ...]:
+        """Names of the bounds that are set."""
+        bounds = ("max_latency_ms", "min_ndcg", "max_price_per_1k_docs")
+        return tuple(name for name in bounds if getattr(self, name) is not None)
+
+    def or_else(self, others: "Bounds") -> "Bounds":
+        """These, and of the others what these leave open."""
+        return Bounds(
+            others.max_latency_ms if self.max_latency_ms is None else self.max_latency_ms,
+            others.min_ndcg if self.min_ndcg is None else self.min_ndcg,
+            others.max_price_per_1k_docs if self.max_price_per_1k_docs is None else self.max_price_per_1k_docs,
+            others.strict if self.strict is None else self.strict,
+        )
+
+
+UNBOUNDED = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
-    """What the caller asked to be answered by: a variant's name, `tier:NAME`, or nothing for the default."""
+    """What the caller asked to be answered by: a variant's name, `tier:NAME`, `auto` or nothing, within bounds."""
 
     model: str | None = None
+    bounds: Bounds = UNBOUNDED
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The variant or cascade that answers, and why it does."""
+
+    variant: Served
+    because: str
+    wished: bool = False
+    """Whether the caller left the choice to the service: then the reply's body says why, too."""
+    degraded: bool = False
+    """Whether the answer is expected outside the caller's bounds."""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +78,15 @@ class Asked:
     top_n: int | None = None
     reading: Reading = WHOLE
     timeout_s: float | None = None
+    bounds: Bounds = UNBOUNDED
 
     def with_model(self, model: str) -> "Asked":
         """The same of another model: the one in the path wins."""
         return replace(self, model=model)
+
+    def within(self, bounds: Bounds) -> "Asked":
+        """The same within these bounds as well: the body's own win."""
+        return replace(self, bounds=self.bounds.or_else(bounds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +136,33 @@ class Ranking:
     """The answer: the best `top_n` documents, best first, and how they were found."""
 
     request_id: str
-    model: str
+    choice: Choice
+    predicted_ms: float
+    """How long the router expected the answer to take."""
     results: tuple[Ranked, ...]
     usage: Usage
     timings: Timings
     standing: Standing
     """What is left of the caller's limits."""
+
+    @property
+    def model(self) -> str:
+        """The hub id of the variant that answered, or the name of the cascade."""
+        return self.choice.variant.id
+
+    def headers(self) -> dict[str, str]:
+        """What every reply tells beside its body, whose shape is the client's."""
+        choice = self.choice
+        headers = {
+            "x-rerank-model": self.model,
+            "x-rerank-because": choice.because,
+            "x-rerank-predicted-ms": f"{self.predicted_ms:.1f}",
+        }
+        if choice.degraded:
+            headers["x-rerank-degraded"] = "true"
+        if choice.warnings:
+            headers["x-rerank-warnings"] = "; ".join(choice.warnings)
+        return headers | self.standing.headers()
 
 
 def rank(logits: tuple[float, ...], top_n: int | None) -> tuple[Ranked, ...]:

@@ -49,11 +49,15 @@ class Tokens(TypedDict):
 
 
 class Meta(TypedDict):
-    """What gateways price by."""
+    """What gateways price by; where the caller left the choice to the service, why this model was chosen."""
 
     api_version: ApiVersion
     billed_units: BilledUnits
     tokens: Tokens
+    because: NotRequired[str]
+    degraded: NotRequired[bool]
+    """Absent unless the answer was expected outside the bounds that the caller set."""
+    warnings: NotRequired[list[str]]
 
 
 class OpenAIDetail(TypedDict):
@@ -104,12 +108,19 @@ def usage(ranking: Ranking) -> Usage:
 
 def meta(ranking: Ranking, version: str) -> Meta:
     """Cohere's, for one of its API versions."""
-    used = ranking.usage
-    return {
+    used, choice = ranking.usage, ranking.choice
+    told: Meta = {
         "api_version": {"version": version},
         "billed_units": {"search_units": used.search_units, "total_tokens": used.tokens},
         "tokens": {"input_tokens": used.tokens, "output_tokens": 0},
     }
+    if choice.wished or choice.warnings:
+        told["because"] = choice.because
+    if choice.degraded:
+        told["degraded"] = True
+    if choice.warnings:
+        told["warnings"] = list(choice.warnings)
+    return told
 
 
 def openai_error(error: RerankError) -> OpenAIError:

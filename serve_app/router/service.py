@@ -1,5 +1,6 @@
 """The use case, top to bottom: admit, choose, allow, score, rank, count. It knows no wire format, no key and no Ray."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Protocol
@@ -8,15 +9,20 @@ from serve_app.catalog import Catalog, Served, Variant
 from serve_app.errors import BudgetExceeded, Forbidden, InvalidRequest, NotReady, TooManyDocuments
 from serve_app.plan import Cascade
 from serve_app.router.caller import Caller
-from serve_app.router.cascade import Scored, merge, state_of, steps, timings_of, usage_of
+from serve_app.router.cascade import Scored, Step, merge, state_of, steps, timings_of, usage_of
 from serve_app.router.charge import NANO, Account, Charge
 from serve_app.router.limits import RateLimiter
-from serve_app.router.ranking import Asked, Ranking, RerankRequest, Usage, Wish
-from serve_app.router.selection import choose
+from serve_app.router.prediction import Extent, Predictor
+from serve_app.router.ranking import WHOLE, Asked, Choice, Ranking, RerankRequest, Usage, Wish
+from serve_app.router.roll_call import RollCall
+from serve_app.router.selection import Candidate, choose, is_open, needs_candidates
 from serve_app.router.stages import run
 from serve_app.router.usage import Grouping, Ledger, UsageLine
 from serve_app.scoring import ScoreJob, ScoreOutcome, ScorerState
 from serve_app.settings import Limits
+
+NO_TEXT = Extent((), 0, 0, WHOLE)
+"""Of a question about a model, for which nothing is scored."""
 
 
 class Scorers(Protocol):
@@ -42,6 +48,8 @@ class RerankService:
         self._scorers = scorers
         self._limiter = limiter
         self._ledger = ledger
+        self._predictor = Predictor(time.monotonic)
+        self._roll_call = RollCall(list(catalog.variants.values()), scorers.state, time.monotonic)
 
     async def rerank(self, request: RerankRequest) -> Ranking:
         """Score the documents by the chosen variant and rank them."""
@@ -49,16 +57,21 @@ class RerankService:
         if not caller.may_rerank:
             raise Forbidden("this key may not rank documents: its scopes lack `rerank`")
         self._admit(asked)
-        variant = self._choose(asked.model, caller)
-        self._require_one_query(variant, asked)
+        extent = Extent.of(asked.queries, asked.documents, asked.reading)
+        choice = await self._choose(Wish(asked.model, asked.bounds), caller, extent)
+        self._require_one_query(choice.variant, asked)
         self._require_budget(caller)
+        plan = steps(self.catalog, choice.variant, len(asked.documents))
         async with self._limiter.admit(caller, len(asked.documents), request.timeout_s) as standing:
-            scored = await run(steps(self.catalog, variant, len(asked.documents)), request, self._scorers.score)
+            predicted_ms = self._predicted_ms(plan, extent)
+            scored = await run(plan, request, self._score)
         usage = usage_of(scored)
-        self._ledger.count(Account(datetime.now(UTC).date(), caller.key, variant.id), charge(scored, usage))
+        account = Account(datetime.now(UTC).date(), caller.key, choice.variant.id)
+        self._ledger.count(account, charge(scored, usage))
         return Ranking(
             request_id=request.request_id,
-            model=variant.id,
+            choice=choice,
+            predicted_ms=predicted_ms,
             results=merge(scored, asked.top_n),
             usage=usage,
             timings=timings_of(scored),
@@ -72,7 +85,7 @@ class RerankService:
 
     async def model(self, name: str | None, caller: Caller) -> tuple[Served, ScorerState]:
         """One of them, by any name a request may use (None: the caller's default), with its live state."""
-        served = self._choose(name, caller)
+        served = (await self._choose(Wish(name), caller, NO_TEXT)).variant
         return served, (await self._states([served]))[0]
 
     async def usage(self, first: date, last: date, by: tuple[Grouping, ...], caller: Caller) -> list[UsageLine]:
@@ -113,11 +126,35 @@ class RerankService:
                 "model",
             )
 
-    def _choose(self, name: str | None, caller: Caller) -> Served:
-        variant = choose(self.catalog, Wish(caller.default_model if name is None else name)).variant
-        if not self._may_use(caller, variant):
-            raise Forbidden(f"this key may not use {variant.id}; GET /v1/models lists what it may", "model")
-        return variant
+    async def _choose(self, wish: Wish, caller: Caller, extent: Extent) -> Choice:
+        if is_open(wish):
+            wish = Wish(caller.default_model)
+        candidates = await self._candidates(caller, extent) if needs_candidates(wish) else ()
+        choice = choose(self.catalog, wish, candidates)
+        if not self._may_use(caller, choice.variant):
+            raise Forbidden(f"this key may not use {choice.variant.id}; GET /v1/models lists what it may", "model")
+        return choice
+
+    async def _candidates(self, caller: Caller, extent: Extent) -> Sequence[Candidate]:
+        states = await self._roll_call.states()
+        return [
+            Candidate(variant, states[name].status, self._predictor.milliseconds(variant, extent))
+            for name, variant in self.catalog.variants.items()
+            if self._may_use(caller, variant)
+        ]
+
+    def _predicted_ms(self, plan: Sequence[Step], extent: Extent) -> float:
+        """Of all stages, one after the other; a later one gets the documents that are kept."""
+        kept = [extent, *(extent.part(step.keep) for step in plan if step.keep is not None)]
+        return sum(self._predictor.milliseconds(step.variant, each) for step, each in zip(plan, kept, strict=True))
+
+    async def _score(self, variant: Variant, job: ScoreJob) -> ScoreOutcome:
+        extent = Extent.of(job.queries, job.documents, job.reading)
+        self._predictor.sent(variant, extent)
+        began = time.monotonic()
+        outcome = await self._scorers.score(variant, job)
+        self._predictor.answered(variant, extent, outcome, time.monotonic() - began)
+        return outcome
 
     def _may_use(self, caller: Caller, variant: Served) -> bool:
         if caller.models is None:

@@ -109,7 +109,8 @@ class Scorer:
             inference_ms=1_000 * scored.inference_s,
         )
         logits = best_of(pairs.documents, scored.logits, len(job.documents))
-        return ScoreOutcome(logits, sum(len(row.ids) for row in pairs.rows), len(pairs.rows), timings)
+        tokens = sum(len(row.ids) for row in pairs.rows)
+        return ScoreOutcome(logits, tokens, len(pairs.rows), timings, scored.load)
 
     async def describe(self) -> ScorerState:
         """What this replica can do now."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from serve_app.errors import DeadlineExceeded, EngineFailure, Overloaded, RerankError
 from serve_app.scorer.packing import Row
 from serve_app.scorer.slices import Pace, Slice, SliceQueue, Work, cut
+from serve_app.scoring import Load
 
 SURE = 0.8
 """Part of a predicted time that has to be over the deadline before a request is refused: the pace is an estimate."""
@@ -26,11 +27,12 @@ _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Logits in the order of the request's rows, and the seconds they waited and took."""
+    """Logits in the order of the request's rows, the seconds they waited and took, and what is left to do."""
 
     logits: tuple[float, ...]
     queue_s: float
     inference_s: float
+    load: Load
 
 
 class Scheduler:
@@ -64,6 +66,7 @@ class Scheduler:
         slices = deque(cut(rows, self._token_budget))
         work = Work(slices, came, came + timeout_s, [math.nan] * len(rows), len(rows))
         self._require_time(work, timeout_s)
+        tokens = work.tokens
         self._callers[work] = asyncio.get_running_loop().create_future()
         self._queue.add(work)
         if self._feeding is None or self._feeding.done():
@@ -73,8 +76,10 @@ class Scheduler:
         finally:
             self._queue.drop(work)
             del self._callers[work]
-        waited = max(0.0, self._clock() - came - work.inference_s)  # batches that overlap count twice
-        return Scored(tuple(work.logits), waited, work.inference_s)
+        now = self._clock()
+        waited = max(0.0, now - came - work.inference_s)  # batches that overlap count twice
+        load = Load(tokens, self._on_device, self._queue.waiting(now), self._pace.tokens_per_s)
+        return Scored(tuple(work.logits), waited, work.inference_s, load)
 
     def _require_time(self, work: Work, timeout_s: float) -> None:
         if (pace := self._pace.tokens_per_s) is None:

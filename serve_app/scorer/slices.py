@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from serve_app.scorer.packing import Row, group
+from serve_app.scoring import Waiting
 
 HALVED_EVERY_S = 4.0
 """Waiting this long makes the remaining work look half as long. 1,000 passages of MS MARCO that have waited for 27 s go
@@ -86,6 +87,10 @@ class SliceQueue:
         for work in late:
             self._waiting.remove(work)
         return late
+
+    def waiting(self, now: float) -> tuple[Waiting, ...]:
+        """What waits, for those who predict how long the next request will."""
+        return tuple(Waiting(work.tokens, _apparent_tokens(work, now)) for work in self._waiting)
 
     def ahead_of(self, tokens: int, now: float) -> int:
         """Tokens that would go before a request of `tokens` that came now."""

@@ -3,7 +3,8 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from serve_app.errors import BodyTooLarge, InvalidRequest, Overloaded
-from serve_app.router.intake import Intake
+from serve_app.router.intake import Intake, bounds
+from serve_app.router.ranking import UNBOUNDED, Bounds
 from serve_app.settings import Limits
 
 LIMITS = Limits(max_body_bytes=100, max_bytes_in_flight=150, request_timeout_s=30.0)
@@ -41,6 +42,36 @@ def test_the_least_time_that_anybody_allows(headers: dict[str, str], asked: floa
 def test_a_time_that_is_no_number() -> None:
     with pytest.raises(InvalidRequest, match="x-request-timeout-ms is not a number"):
         Intake(LIMITS).timeout_s(_request(x_request_timeout_ms="soon"), None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "read"),
+    [
+        ({}, UNBOUNDED),
+        ({"x_rerank_max_latency_ms": "20.5", "x_rerank_strict": "True"}, Bounds(20.5, strict=True)),
+        ({"x_rerank_min_ndcg": "0", "x_rerank_max_price_per_1k_docs": "0.01"}, Bounds(None, 0.0, 0.01)),
+        ({"x_rerank_strict": "0"}, Bounds(strict=False)),
+    ],
+)
+def test_a_wish_in_headers(headers: dict[str, str], read: Bounds) -> None:
+    assert bounds(_request(**headers)) == read
+
+
+@pytest.mark.parametrize(
+    ("header", "given", "said"),
+    [
+        ("x_rerank_max_latency_ms", "0", "has to be above 0"),
+        ("x_rerank_max_latency_ms", "nan", "has to be above 0"),
+        ("x_rerank_max_price_per_1k_docs", "-1", "has to be above 0"),
+        ("x_rerank_min_ndcg", "100.5", "has to be from 0 to 100"),
+        ("x_rerank_min_ndcg", "high", "is not a number"),
+        ("x_rerank_strict", "perhaps", "is neither true nor false"),
+    ],
+)
+def test_a_wish_in_headers_that_cannot_be(header: str, given: str, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said) as caught:
+        bounds(_request(**{header: given}))
+    assert caught.value.param == header.replace("_", "-")
 
 
 @pytest.mark.anyio

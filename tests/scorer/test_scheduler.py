@@ -143,6 +143,23 @@ async def test_the_next_batch_is_made_while_the_device_computes_one(device: Fake
 
 
 @pytest.mark.anyio
+async def test_an_answer_tells_what_is_left_to_do(scheduler: Scheduler, device: FakeDevice, clock: FakeClock) -> None:
+    first = asyncio.create_task(scheduler.score(_rows(80), 60))
+    await settle()
+    large = asyncio.create_task(scheduler.score(_rows(90, 60, 60), 60))
+    small = asyncio.create_task(scheduler.score(_rows(40), 60))
+    await settle()
+    clock.now += HALVED_EVERY_S
+    await device.finish()
+    load = (await first).load
+    assert (load.job_tokens, load.tokens_per_s) == (80, 80 / HALVED_EVERY_S)
+    assert load.device_tokens + sum(waiting.tokens for waiting in load.waiting) == 90 + 60 + 60 + 40
+    assert all(waiting.apparent_tokens == waiting.tokens / 2 for waiting in load.waiting)
+    for task in (small, large):
+        task.cancel()
+
+
+@pytest.mark.anyio
 async def test_logits_come_back_in_the_order_of_the_rows(scheduler: Scheduler, device: FakeDevice) -> None:
     lengths = [30, 90, 10, 60, 20, 80]
     task = asyncio.create_task(scheduler.score(_rows(*lengths), 60))
