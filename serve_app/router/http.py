@@ -124,7 +124,7 @@ def _add_models(api: FastAPI, service: RerankService, keys: Keys) -> None:
         api.get(f"{prefix}/models", responses=failures(401))(list_models)
         api.get(f"{prefix}/models/{{model:path}}", responses=failures(401, 403, 404, 422))(get_model)
     for path in ("/info", "/tei/info", "/models/{model:path}/info"):
-        api.get(path, responses=failures(401, 403, 404, 422, shape=tei.TeiError))(info)
+        api.get(path, responses=failures(401, 403, 404, 422, shape=tei.TeiError | native.ErrorReply))(info)
 
 
 def _add_usage(api: FastAPI, service: RerankService, keys: Keys) -> None:

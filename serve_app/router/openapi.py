@@ -60,6 +60,9 @@ def _responses(place: Place, schemas: dict[str, Any]) -> dict[str, Any]:
     failed = _any_of((dialect.failure for dialect in shapes), "serialization", schemas)
     replies = {"200": {"description": "Ranked.", "content": {JSON: {"schema": answered}}}}
     told = {str(s): {"description": text, "content": {JSON: {"schema": failed}}} for s, text in STATUSES.items()}
+    if "{" in place.path:  # a model of line ends matches no path, and no dialect is spoken there
+        unknown = _any_of(dict.fromkeys((*(d.failure for d in shapes), native.ErrorReply)), "serialization", schemas)
+        told["404"] = {**told["404"], "content": {JSON: {"schema": unknown}}}
     return {**replies, **told}
 
 
