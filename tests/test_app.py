@@ -5,7 +5,7 @@ import pytest
 
 from serve_app import app
 from serve_app.app import AppArgs, build, deployment_options, served_catalog
-from serve_app.catalog import Catalog
+from serve_app.catalog import Catalog, Variant
 from serve_app.errors import ConfigurationError
 from serve_app.settings import Limits
 
@@ -32,6 +32,18 @@ def test_on_one_machine_a_replica_reserves_nothing_and_does_not_multiply(catalog
 def test_the_served_catalog_is_what_the_arguments_ask_for() -> None:
     catalog = served_catalog(AppArgs(variants=("minilm-l6",), dtype="fp32"))
     assert [(v.name, v.serving.dtype) for v in catalog.variants.values()] == [("minilm-l6", "fp32")]
+
+
+def test_all_stages_of_a_default_cascade_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    starting: list[str] = []
+
+    def options(variant: Variant, at_once: bool, device: str, args: AppArgs) -> dict[str, Any]:
+        starting.extend([variant.name] if at_once else [])
+        return {"name": variant.name}
+
+    monkeypatch.setattr(app, "deployment_options", options)
+    build(AppArgs(device="cpu", default="l2-then-l12", open=True))
+    assert starting == ["tinybert-l2-v2", "minilm-l12"]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,11 @@ def test_every_option_of_create_is_written(path: Path) -> None:
     )
 
 
+def test_a_cascade_may_be_a_keys_default(path: Path) -> None:
+    done("create", "web", "--file", str(path), "--default-model", "l2-then-l12")
+    assert read_keys(path)[0].default_model == "l2-then-l12"
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
