@@ -42,7 +42,7 @@ class DocumentsBody(BaseModel):
     )
     model: str | None = Field(
         None,
-        description="Hub id, short name or alias of a variant, `tier:fast|balanced|accurate`, or `auto`, which is what "
+        description="Hub id, short name or alias of a variant, name of a cascade, `tier:fast|balanced|accurate`, or `auto`, which is what "
         "leaving it out is: chosen by the bounds below, the default route if there are none.",
     )
     max_latency_ms: Positive | None = Field(
