@@ -42,8 +42,8 @@ class DocumentsBody(BaseModel):
     )
     model: str | None = Field(
         None,
-        description="Hub id, short name or alias of a variant, name of a cascade, `tier:fast|balanced|accurate`, or `auto`, which is what "
-        "leaving it out is: chosen by the bounds below, the default route if there are none.",
+        description="Hub id, short name or alias of a variant, name of a cascade, `tier:fast|balanced|accurate`, or "
+        "`auto`, which is what leaving it out is: chosen by the bounds below, the default route if there are none.",
     )
     max_latency_ms: Positive | None = Field(
         None, description="The most accurate variant that is predicted to answer in so many milliseconds. Any time."
