@@ -1,6 +1,7 @@
 """What every test starts from: no hub, no settings of the person who runs them, and where the large files are."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 for _name in [name for name in os.environ if name.startswith("RERANK_")]:
     del os.environ[_name]
+_LEDGER = tempfile.TemporaryDirectory(prefix="rerank-tests-")
+os.environ["RERANK_USAGE__PATH"] = str(Path(_LEDGER.name) / "usage.sqlite3")  # and not that of the person
 
 from serve_app.catalog import Catalog  # noqa: E402 - the environment comes first
 from serve_app.catalog_file import default_catalog_path, load_catalog  # noqa: E402

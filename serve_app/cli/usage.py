@@ -51,7 +51,7 @@ def usage(
         return
     console = Console()
     if reply["data"]:
-        console.print(_table(fields, reply["data"]))
+        console.print(_table(fields, reply["data"]), crop=False)
     else:
         console.print(f"nothing was used from {from_day} to {to_day} (UTC)")
 
@@ -67,16 +67,20 @@ def _groupings(by: str) -> tuple[str, ...]:
 def _table(fields: Sequence[str], lines: Sequence[Line]) -> Table:
     table = Table(box=None, header_style="bold", footer_style="bold", pad_edge=False, show_footer=True)
     for place, field in enumerate(fields):
-        table.add_column(field, footer="" if place else "total", no_wrap=True)
+        width = max(len(field), *(len(line[field]) for line in lines)) if field == "day" else 1
+        table.add_column(field, footer="" if place else "total", min_width=width, overflow="fold")
     for name in COUNTS:
-        total = sum(line[name] for line in lines)
-        table.add_column(name.replace("_", " "), footer=f"{total:,}", justify="right")
-    cost = sum(line["cost_usd"] for line in lines)
-    table.add_column("US$", footer=f"{cost:,.6f}", justify="right")
+        _add_figures(table, name.replace("_", " "), f"{sum(line[name] for line in lines):,}")
+    _add_figures(table, "US$", f"{sum(line['cost_usd'] for line in lines):,.6f}")
     for line in lines:
         groups = (escape(line[field]) for field in fields)
         table.add_row(*groups, *(f"{line[name]:,}" for name in COUNTS), f"{line['cost_usd']:,.6f}")
     return table
+
+
+def _add_figures(table: Table, heading: str, total: str) -> None:
+    """A column that a narrow terminal breaks, and does not cut: no figure is longer than their sum."""
+    table.add_column(heading, footer=total, justify="right", min_width=max(len(heading), len(total)))
 
 
 def _write_csv(file: Path, fields: Sequence[str], lines: Sequence[Line]) -> None:

@@ -135,3 +135,13 @@ def test_a_day_that_is_none() -> None:
     result = run("--from", "yesterday")
     assert result.exit_code == 2
     assert "%Y-%m-%d" in result.output
+
+
+def test_a_narrow_terminal_cuts_no_figure(service: Service) -> None:
+    app = typer.Typer()
+    app.command()(command.usage)
+    for columns in ("80", "40"):
+        printed = CliRunner().invoke(app, ["--by", "day,model,key"], env={"COLUMNS": columns}).stdout
+        assert "…" not in printed
+        for figure in ("2026-11-25", "1,500", "100", "1.500007"):
+            assert figure in printed
