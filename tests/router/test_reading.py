@@ -59,3 +59,9 @@ async def test_as_many_of_the_one_text_as_of_the_other(api: httpx.AsyncClient) -
 async def test_chunks_that_are_asked_for_win_over_coheres_own(api: httpx.AsyncClient, scorers: FakeScorers) -> None:
     await api.post("/v2/rerank", json={**DOCUMENTS, "max_tokens_per_doc": 4_096, "max_chunks_per_doc": 2})
     assert scorers.jobs[0][1].reading.max_chunks_per_doc == 2
+
+
+async def test_vllms_errors_have_the_names_of_openais(api: httpx.AsyncClient) -> None:
+    unknown = await api.post("/vllm/rerank", json={**DOCUMENTS, "model": "none"})
+    empty = await api.post("/vllm/rerank", json={**DOCUMENTS, "documents": []})
+    assert [each.json()["error"]["type"] for each in (unknown, empty)] == ["NotFoundError", "BadRequestError"]

@@ -281,3 +281,15 @@ async def test_a_request_that_takes_too_long_by_itself_is_told_so() -> None:
     with pytest.raises(DeadlineExceeded, match=r"take about 6\.0 s to score, and 2\.0 s are left: send fewer"):
         await paced.scheduler.score(_rows(*[50] * 12), 2.0)
     assert not paced.scheduler._callers
+
+
+@pytest.mark.anyio
+async def test_what_is_on_the_device_is_waited_for_too() -> None:
+    paced = _Paced()
+    await paced.warm()
+    running = asyncio.create_task(paced.scheduler.score(_rows(50, 50), 1e6))
+    await settle()
+    with pytest.raises(Overloaded, match=r"would take about 7\.0 s, and 5\.0 s are left"):
+        await paced.scheduler.score(_rows(*[50] * 12), 5.0)
+    await paced.device.finish()
+    await running
