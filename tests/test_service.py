@@ -216,6 +216,15 @@ def test_a_deadline_is_kept(service: Running) -> None:
     _rerank(service, documents=["a"])  # what was left of it is dropped, so that this does not wait for long
 
 
+def test_a_long_document_scores_what_its_best_chunk_scores(service: Running) -> None:
+    beginning, end = "sea bread music " * 300, "berlin people mountain " * 200
+    whole = _rerank(service, documents=[beginning + end, "sea"], raw_scores=True)
+    chunked = _rerank(service, documents=[beginning + end, "sea"], raw_scores=True, max_chunks_per_doc=4)
+    assert len(_logits(chunked)) == 2
+    assert chunked.json()["usage"]["total_tokens"] > 1_024 > whole.json()["usage"]["total_tokens"]
+    assert _logits(chunked)[0] >= _logits(whole)[0]
+
+
 def test_what_cannot_be_answered_in_time_is_refused_before_it_waits(service: Running) -> None:
     """Once the scorer knows its pace: by a request that alone takes longer than its caller allows."""
     long = "sea bread music " * 150
