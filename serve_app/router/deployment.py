@@ -1,6 +1,7 @@
 """The Ray Serve deployment that is the HTTP ingress: it wires the use case to handles, keys, limits and ledger."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from serve_app.router.usage_redis import RedisSink
 from serve_app.router.usage_sqlite import SqliteSink
 from serve_app.scoring import ScorerState
 from serve_app.settings import Limits, UsageSettings
+
+_log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Router:
     async def _while_it_runs(self, _: FastAPI) -> AsyncIterator[None]:
         """Usage is written all the while, and what is left of it at the end."""
         writing = asyncio.create_task(self._ledger.run())
+        writing.add_done_callback(_tell_failure)
         try:
             yield
         finally:
@@ -72,3 +76,9 @@ class Router:
             await asyncio.gather(writing, return_exceptions=True)
             await self._ledger.close()
             await self._limiter.close()
+
+
+def _tell_failure(writing: asyncio.Task[None]) -> None:
+    """What ends the writing other than a stop is a bug: nobody awaits it before the stop, which may be months away."""
+    if not writing.cancelled() and (error := writing.exception()) is not None:
+        _log.error("usage is not written any more until the router stops", exc_info=error)
