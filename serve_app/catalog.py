@@ -173,7 +173,7 @@ class Catalog(Block):
     @property
     def default_served(self) -> Served:
         """What answers when a request names nothing."""
-        return self._named(self.default)
+        return self.named(self.default)
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -208,7 +208,7 @@ class Catalog(Block):
 
         Raises ConfigurationError for an unknown name.
         """
-        chosen = {each.name: each for each in map(self._named, names)}
+        chosen = {each.name: each for each in map(self.named, names)}
         return self._with(
             default=self.default if self.default in chosen else next(iter(chosen)),
             variants={variant.name: variant for each in chosen.values() for variant in self.variants_of(each)},
@@ -217,7 +217,7 @@ class Catalog(Block):
 
     def with_default(self, name: str) -> "Catalog":
         """The same with another default; raises ConfigurationError for an unknown name."""
-        return self._with(default=self._named(name).name)
+        return self._with(default=self.named(name).name)
 
     def in_dtype(self, dtype: Dtype) -> "Catalog":
         """The same variants, all computed in `dtype`."""
@@ -231,7 +231,8 @@ class Catalog(Block):
         fields = {name: getattr(self, name) for name in Catalog.model_fields}
         return Catalog(**{**fields, **changes})  # a copy would keep the cached names
 
-    def _named(self, name: str) -> Served:
+    def named(self, name: str) -> Served:
+        """What has this name; raises ConfigurationError where nothing has."""
         if (served := self.find(name)) is None:
             raise ConfigurationError(
                 f"the catalog has no variant {name!r}; it has {', '.join(e.name for e in self.every)}"

@@ -1,15 +1,18 @@
-"""Reading a catalog from YAML, with errors that name the file, the line, the key and what was expected."""
+"""Reading a catalog and routes from YAML, with errors that name the file, the line, the key and what was expected."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serve_app.catalog import Catalog
 from serve_app.errors import ConfigurationError
+from serve_app.routes import RouteTable
 
 _SOURCE_TREE = Path(__file__).parent.parent / "configs"
+Loaded = TypeVar("Loaded", bound=BaseModel)
 _INSTALLED = Path(__file__).parent / "configs"
 
 
@@ -26,29 +29,42 @@ def default_catalog_path() -> Path:
 
 def load_catalog(path: Path) -> Catalog:
     """Read and check a catalog file; raises ConfigurationError that lists everything wrong with it."""
+    return _load(path, "catalog", Catalog)
+
+
+def load_routes(path: Path, catalog: Catalog) -> RouteTable:
+    """Read a file of routes and check it against the catalog; raises ConfigurationError as well."""
+    try:
+        return _load(path, "routes", RouteTable).checked(catalog)
+    except ValueError as error:
+        raise ConfigurationError(_report(f"routes {path}", [str(error)])) from error
+
+
+def _load(path: Path, kind: str, model: type[Loaded]) -> Loaded:
+    what = f"{kind} {path}"
     try:
         text = path.read_text(encoding="utf-8")
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"catalog {path} cannot be read: {error}") from error
+        raise ConfigurationError(f"{what} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"catalog {path} is not YAML: {error}") from error
+        raise ConfigurationError(f"{what} is not YAML: {error}") from error
     if tree is None:
-        raise ConfigurationError(f"catalog {path} is empty")
-    # YAML keeps the last of two equal keys, so a variant pasted twice would silently lose its first block.
+        raise ConfigurationError(f"{what} is empty")
+    # YAML keeps the last of two equal keys, so a block pasted twice would silently lose its first half.
     if twice := [f"line {line}: {key} is there twice" for line, key in _repeated_keys(tree)]:
-        raise ConfigurationError(_report(path, twice))
+        raise ConfigurationError(_report(what, twice))
     try:
-        return Catalog.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         raise ConfigurationError(
-            _report(path, [_sentence(tree, e["loc"], e["msg"]) for e in error.errors()])
+            _report(what, [_sentence(tree, e["loc"], e["msg"]) for e in error.errors()])
         ) from error
 
 
-def _report(path: Path, problems: Sequence[str]) -> str:
-    return "\n  ".join([f"catalog {path} is wrong:", *problems])
+def _report(what: str, problems: Sequence[str]) -> str:
+    return "\n  ".join([f"{what} is wrong:", *problems])
 
 
 def _sentence(tree: yaml.Node, location: Sequence[str | int], expected: str) -> str:

@@ -11,14 +11,17 @@
     ├─ BudgetExceeded                402 budget_exceeded
     ├─ Forbidden                     403 permission_denied
     ├─ UnknownModel                  404 model_not_found
+    ├─ NoSuchRoute                   404 route_not_found
     ├─ NoSuchPath                    404 not_found
     ├─ WrongMethod                   405 method_not_allowed
+    ├─ RoutesChanged                 409 routes_changed
     ├─ NotReady                      503 not_ready
     ├─ NoneFits                      503 no_variant_fits
     ├─ WeightsUnavailable            503 weights_unavailable
     ├─ WeightsInvalid                503 weights_invalid
     ├─ ScorerLost                    503 scorer_lost
     ├─ UsageUnavailable              503 usage_unavailable
+    ├─ RoutesUnavailable             503 routes_unavailable
     ├─ RetryLater                    429 retry_later
     │  ├─ RateLimited                429 rate_limited
     │  └─ Overloaded                 429 overloaded
@@ -33,6 +36,8 @@ from typing import ClassVar
 
 RETRY_AFTER_S = 1.0
 """When to come back where nobody knows better."""
+SERVER_FAULT = 500
+"""The first status that is not the request's own fault."""
 MESSAGE_LIMIT = 1_000
 """Characters of a message that are kept: a request must not get back the 10 kB that it sent."""
 
@@ -127,6 +132,22 @@ class UnknownModel(RerankError):
     type = "invalid_request_error"
 
 
+class NoSuchRoute(RerankError):
+    """No route of that name."""
+
+    status = 404
+    code = "route_not_found"
+    type = "invalid_request_error"
+
+
+class RoutesChanged(RerankError):
+    """The routes are not any more what the caller saw when it made its change."""
+
+    status = 409
+    code = "routes_changed"
+    type = "invalid_request_error"
+
+
 class NoSuchPath(RerankError):
     """Nothing is served there."""
 
@@ -183,6 +204,13 @@ class UsageUnavailable(RerankError):
 
     status = 503
     code = "usage_unavailable"
+
+
+class RoutesUnavailable(RerankError):
+    """What holds the routes does not answer now. Requests are answered by the routes as they were."""
+
+    status = 503
+    code = "routes_unavailable"
 
 
 class RetryLater(RerankError):

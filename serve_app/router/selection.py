@@ -10,10 +10,9 @@ from difflib import get_close_matches
 from serve_app.catalog import Catalog, Tier, Variant
 from serve_app.errors import Forbidden, InvalidRequest, NoneFits, UnknownModel
 from serve_app.router.ranking import Bounds, Choice, Wish
+from serve_app.routes import AUTO, TIER_PREFIX
 from serve_app.scoring import ScorerStatus
 
-AUTO = "auto"
-TIER_PREFIX = "tier:"
 NAME_SHOWN = 100
 """Characters of an unknown name that its error repeats, and that are compared with the known names."""
 STARTS = "it has no replica yet and starts first"
