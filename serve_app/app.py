@@ -14,10 +14,11 @@ from ray import serve
 from ray.serve import Application
 
 from serve_app.catalog import Catalog, Dtype, Variant
-from serve_app.catalog_file import default_catalog_path, load_catalog
+from serve_app.catalog_file import default_catalog_path, load_catalog, load_routes
 from serve_app.errors import ConfigurationError
 from serve_app.key_file import read_keys
-from serve_app.router.deployment import Router, RouterOptions
+from serve_app.router.deployment import Router, RouterOptions, TrafficDesk
+from serve_app.routes import RouteTable
 from serve_app.scorer.deployment import REQUESTS_IN_REPLICA, Scorer, ScorerOptions
 from serve_app.scoring import Device
 from serve_app.settings import Limits, UsageSettings
@@ -26,6 +27,7 @@ REQUESTS_IN_QUEUE = 1_024
 """Requests that wait in a router for a scorer; beyond it callers are told to come back."""
 REQUESTS_IN_ROUTER = 1_024
 DRAIN_MARGIN_S = 10.0
+DESK = "traffic-desk"
 _log = logging.getLogger("ray.serve")
 
 
@@ -59,6 +61,9 @@ class AppArgs(BaseModel):
     redis_url: SecretStr | None = None
     """Shares rate limits and usage among routers."""
     usage: UsageSettings = UsageSettings()
+    routes: Path | None = None
+    """File of routes. The router's `user_config` in a Serve configuration has the same content, wins over it, and can
+    be changed while the application runs."""
 
 
 def build(args: AppArgs) -> Application:
@@ -72,10 +77,25 @@ def build(args: AppArgs) -> Application:
         num_replicas=args.router_replicas,
         max_ongoing_requests=REQUESTS_IN_ROUTER,
         graceful_shutdown_timeout_s=_drain_s(args),
+        user_config=_routes(args, catalog).model_dump(mode="json"),
         ray_actor_options={"num_cpus": 1 if args.reserve_cpus else 0},
     )(Router)
     url = None if args.redis_url is None else args.redis_url.get_secret_value()
-    return router.bind(catalog, RouterOptions(args.limits, args.usage, args.keys, url), scorers)
+    desk = None if args.router_replicas == 1 else _desk(url, args)
+    return router.bind(catalog, RouterOptions(args.limits, args.usage, args.keys, url), scorers, desk)
+
+
+def _desk(redis_url: str | None, args: AppArgs) -> Application:
+    """One replica, whatever there is to do: it holds what the routers agree on. Lost, it knows it again from them."""
+    options = {"num_cpus": 0.1 if args.reserve_cpus else 0}
+    desk = serve.deployment(
+        name=DESK, num_replicas=1, max_ongoing_requests=REQUESTS_IN_ROUTER, ray_actor_options=options
+    )
+    return desk(TrafficDesk).bind(redis_url)
+
+
+def _routes(args: AppArgs, catalog: Catalog) -> RouteTable:
+    return RouteTable() if args.routes is None else load_routes(args.routes, catalog)
 
 
 def _require_keys(args: AppArgs) -> None:

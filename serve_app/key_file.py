@@ -47,7 +47,9 @@ class Scope(StrEnum):
 
     RERANK = "rerank"
     ADMIN = "admin"
-    """To see what every key has used."""
+    """To see what every key has used, and to change routes."""
+    LANES = "lanes"
+    """To say which lane of a route is to answer."""
 
 
 class _Block(BaseModel):

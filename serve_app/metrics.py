@@ -4,6 +4,9 @@ Ray puts `ray_` before the name and adds tags of its own: application, deploymen
 """
 
 from dataclasses import dataclass
+from typing import Protocol
+
+_MILLISECONDS = (5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 500.0, 750.0, 1e3, 2e3, 5e3, 1e4, 6e4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +18,84 @@ class Counter:
     tags: tuple[str, ...] = ("variant",)
 
 
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Something that has one value at a time."""
+
+    name: str
+    help: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Something of which many are measured."""
+
+    name: str
+    help: str
+    boundaries: tuple[float, ...]
+    tags: tuple[str, ...] = ("variant",)
+
+
+class Meter(Protocol):
+    """Where figures go. Every tag of the metric is given."""
+
+    def count(self, metric: Counter, by: float, **tags: str) -> None:
+        """Add to it."""
+
+    def set(self, metric: Gauge, value: float, **tags: str) -> None:
+        """Its value from now on."""
+
+    def observe(self, metric: Histogram, value: float, **tags: str) -> None:
+        """One that was measured."""
+
+
 TOKEN_CACHE_HITS = Counter(
     "rerank_token_cache_hits_total", "Documents whose tokens were known from an earlier request."
 )
 TOKEN_CACHE_MISSES = Counter("rerank_token_cache_misses_total", "Documents that were tokenised.")
 MEMORY_SPLITS = Counter("rerank_memory_splits_total", "Batches that were halved because the device had no memory.")
+
+ANSWERS = Counter(
+    "rerank_answers_total",
+    "Requests that a variant or cascade answered (outcome `ok`) or failed to answer (the error's code).",
+    ("route", "variant", "outcome"),
+)
+ANSWER_MS = Histogram(
+    "rerank_answer_milliseconds",
+    "From the choice of a variant or cascade to its answer.",
+    _MILLISECONDS,
+    ("route", "variant"),
+)
+DOCUMENTS = Counter("rerank_documents_total", "Documents that were scored for answers.")
+SHADOWS = Counter(
+    "rerank_shadows_total",
+    "Requests that a shadow, or a canary's baseline, scored beside the answer (`ok`), failed (the error's code) or was "
+    "spared because of too much else (`dropped`).",
+    ("route", "variant", "outcome"),
+)
+SHADOW_MS = Histogram("rerank_shadow_milliseconds", "How long a shadow took.", _MILLISECONDS, ("route", "variant"))
+AGREEMENT_TAU = Histogram(
+    "rerank_agreement_tau",
+    "Kendall's tau of the answer's order and another variant's of the same documents.",
+    (-0.9, -0.5, 0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+    ("route", "variant", "other"),
+)
+AGREEMENT_OVERLAP = Histogram(
+    "rerank_agreement_overlap_at_10",
+    "Share of the answer's first ten documents among another variant's first ten.",
+    (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    ("route", "variant", "other"),
+)
+AGREEMENT_FIRST = Counter(
+    "rerank_agreement_first_total",
+    "Compared orders that have the same document first (`yes`), or not (`no`).",
+    ("route", "variant", "other", "same"),
+)
+CANARIES_ABORTED = Counter(
+    "rerank_canaries_aborted_total",
+    "Canaries that lost their weight, by the limit they broke.",
+    ("route", "variant", "limit"),
+)
+LEDGER_BEHIND_S = Gauge("rerank_ledger_behind_seconds", "For how long usage may have been counted that is not written.")
+ROUTES_VERSION = Gauge("rerank_routes_version", "Version of the routes that the desk holds.")

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
 
     catalog: Path | None = None
     """A catalog file of your own instead of the one that comes with the package."""
+    routes: Path | None = None
+    """File of routes: names whose traffic is split over lanes."""
     models_dir: Path | None = None
     """Folder of weights: `<models_dir>/<last part of the hub id>`."""
     host: str = "127.0.0.1"

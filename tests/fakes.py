@@ -1,9 +1,11 @@
 """Fakes for what a test has to steer: the scorers behind the router, the device behind the scheduler, the clock."""
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from serve_app import metrics
 from serve_app.catalog import Variant
 from serve_app.scorer.slices import Slice
 from serve_app.scoring import Load, ScoreJob, ScoreOutcome, ScorerState, Timings
@@ -32,6 +34,29 @@ class FakeScorers:
     async def state(self, variants: Sequence[Variant]) -> list[ScorerState]:
         self.looks += 1
         return [self.states.get(variant.name, ScorerState("idle")) for variant in variants]
+
+
+class FakeMeter:
+    """Adds up what is counted, and keeps what is measured, by the metric's name and its tags in their order."""
+
+    def __init__(self) -> None:
+        self.counted: Counter[tuple[str, ...]] = Counter()
+        self.measured: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+
+    def count(self, metric: metrics.Counter, by: float, **tags: str) -> None:
+        self.counted[self._key(metric, tags)] += int(by)
+
+    def set(self, metric: metrics.Gauge, value: float, **tags: str) -> None:
+        self.measured[self._key(metric, tags)] = [value]
+
+    def observe(self, metric: metrics.Histogram, value: float, **tags: str) -> None:
+        self.measured[self._key(metric, tags)].append(value)
+
+    def _key(
+        self, metric: metrics.Counter | metrics.Gauge | metrics.Histogram, tags: dict[str, str]
+    ) -> tuple[str, ...]:
+        assert set(tags) == set(metric.tags)
+        return metric.name, *(tags[tag] for tag in metric.tags)
 
 
 class FakeClock:

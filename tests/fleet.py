@@ -32,7 +32,10 @@ AROUND_S = 0.5
 """Around a flush interval: for the flush itself, and for a machine that is busy."""
 ROUTERS = 2
 APP_NAME = "rerank"
+FAULTS = "RERANK_TEST_FAULTS"
+"""What is wrong with the scorers, by variant; Ray's workers inherit it, and the product reads no such variable."""
 _LOGS = "logs: "
+_DECLARED = "declared"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,14 @@ class Fleet(Running):
     """Routers that answer at `url`."""
 
     logs: Path
+
+    def declare(self, routes: Mapping[str, Any]) -> None:
+        """Give the router of a declared application these routes; returns when Serve has been told."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(routes) + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline().strip() == _DECLARED
 
     def drive(self, asks: Iterable[Ask], connections: int) -> list[Answer]:
         return drive(self.url, asks, connections)
@@ -92,13 +103,18 @@ def _charge(line: dict[str, Any]) -> Charge:
 
 @contextmanager
 def fleet(arguments: Mapping[str, Any]) -> Iterator[Fleet]:
-    """Start it with these of AppArgs; yields it once it answers, and stops it unless that was done."""
+    """Start it with these of AppArgs; yields it once it answers, and stops it unless that was done.
+
+    `faults`, if it is there, is what is wrong with its scorers: see tests/faults.py. With `declared`, a Serve
+    configuration is deployed, as KubeRay does, and `declare` gives its router another `user_config`.
+    """
     port = free_port()
     given = {"router_replicas": ROUTERS, "reserve_cpus": False, "most_replicas": 1, **arguments}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.fleet", json.dumps(given), str(port)],
         cwd=Path(__file__).parent.parent,
         text=True,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # so that the signal reaches no test
     )
@@ -131,18 +147,41 @@ def _serve(arguments: str, port: int) -> None:
     # Ray reads its environment, which this module prepares, when it is imported.
     from serve_app.local import private_ray
 
+    given = json.loads(arguments)
+    os.environ[FAULTS] = json.dumps(given.pop("faults", {}))
+    declared = given.pop("declared", False)
     with private_ray("127.0.0.1", port) as logs:
         from ray import serve
 
         from serve_app.app import AppArgs, build
+        from tests.faults import install
 
-        serve.run(build(AppArgs.model_validate_json(arguments)), name=APP_NAME, route_prefix="/")
+        install()
+        if declared:
+            _declare(given, None)
+        else:
+            serve.run(build(AppArgs.model_validate(given)), name=APP_NAME, route_prefix="/")
         sys.stdout.write(f"{_LOGS}{logs.resolve()}\n")
         sys.stdout.flush()
         try:
-            time.sleep(24 * 3_600)
+            for line in sys.stdin:  # ends with the test's process
+                _declare(given, json.loads(line))
+                sys.stdout.write(f"{_DECLARED}\n")
+                sys.stdout.flush()
         finally:
             serve.delete(APP_NAME)
+
+
+def _declare(given: Mapping[str, Any], routes: Mapping[str, Any] | None) -> None:
+    """What Serve's REST API does with a configuration; that API itself needs Ray's dashboard."""
+    from ray.serve.context import _get_global_client
+    from ray.serve.schema import ServeDeploySchema
+
+    router: dict[str, Any] = {"name": "router", **({} if routes is None else {"user_config": {"routes": routes}})}
+    application = {"name": APP_NAME, "import_path": "serve_app.app:build", "args": given, "deployments": [router]}
+    client = _get_global_client()
+    assert client is not None
+    client.deploy_apps(ServeDeploySchema.model_validate({"applications": [application]}), _blocking=routes is None)
 
 
 if __name__ == "__main__":

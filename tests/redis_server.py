@@ -41,6 +41,11 @@ def redis_server(port: int | None = None) -> Iterator[str]:
                 process.wait()
 
 
+def database(url: str, number: int) -> str:
+    """Another database of the same server, for what no other test may see."""
+    return f"{url.rpartition('/')[0]}/{number}"
+
+
 def _wait_until_it_answers(port: int, process: "subprocess.Popen[bytes]") -> None:
     until = time.monotonic() + START_WITHIN_S
     while time.monotonic() < until:

@@ -165,7 +165,7 @@ def test_a_mistyped_path_is_left_as_it_is(path: Path, change: Callable[[Path, st
         ({"hash": HASH[:-1]}, "keys.0.hash: String should match pattern"),
         ({"hash": HASH, "scope": "admin"}, "keys.0.scope: Extra inputs are not permitted"),
         ({"scopes": []}, "keys.0.scopes: Tuple should have at least 1 item"),
-        ({"scopes": ["root"]}, "keys.0.scopes.0: Input should be 'rerank' or 'admin'"),
+        ({"scopes": ["root"]}, "keys.0.scopes.0: Input should be 'rerank', 'admin' or 'lanes'"),
         ({"models": []}, "keys.0.models: Tuple should have at least 1 item"),
         ({"created": "2026-11-25T12:00:00"}, "keys.0.created: Input should have timezone info"),
         ({"requests_per_minute": 0}, "keys.0.requests_per_minute: Input should be greater than 0"),

@@ -49,6 +49,10 @@ def serve(
         str | None,
         typer.Option(metavar="A,B", help="Serve only these, and the stages of cascades, and start all at once."),
     ] = None,
+    routes: Annotated[
+        Path | None,
+        typer.Option(help="File of routes, such as configs/routes.yaml. Default: RERANK_ROUTES, else none."),
+    ] = None,
     keys: Annotated[
         Path | None, typer.Option(help="File of API keys (`rerank keys create` writes it). Default: RERANK_KEYS.")
     ] = None,
@@ -60,7 +64,7 @@ def serve(
     ] = False,
 ) -> None:
     """Start the service on this machine: the default variant at once, the others on their first request."""
-    given = {"host": host, "port": port, "models_dir": models_dir, "catalog": catalog, "keys": keys}
+    given = {"host": host, "port": port, "models_dir": models_dir, "catalog": catalog, "keys": keys, "routes": routes}
     settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
     if open_:
         settings = settings.model_copy(update={"open": True, **({} if keys else {"keys": None})})
@@ -116,6 +120,7 @@ def _deploy(settings: Settings, names: tuple[str, ...], at_once: Iterable[str], 
         keys=settings.keys and settings.keys.resolve(),
         open=settings.open,
         redis_url=settings.redis_url,
+        routes=settings.routes and settings.routes.resolve(),
         usage=settings.usage.model_copy(update={"path": settings.usage.path.resolve()}),
     )
     target = ray_serve.RunTarget(build(args), name=APP_NAME, route_prefix="/")

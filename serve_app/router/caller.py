@@ -20,7 +20,7 @@ class Caller:
     """The key's public id; `open` in open mode."""
     may_rerank: bool = True
     admin: bool = False
-    """Whether it sees what every key has used."""
+    """Whether it sees what every key has used, and may change routes."""
     models: frozenset[str] | None = None
     """Names of the variants that it may use; all when None."""
     default_model: str | None = None
@@ -29,7 +29,9 @@ class Caller:
     """How its requests are read where path and body leave several ways."""
     allowance: Allowance = Allowance()
     monthly_budget_usd: float | None = None
+    may_choose_lane: bool = False
+    """Whether it may say which lane of a route is to answer."""
 
 
-EVERYBODY = Caller("open", admin=True)
+EVERYBODY = Caller("open", admin=True, may_choose_lane=True)
 """The caller of every request in open mode."""

@@ -66,14 +66,16 @@ def validated(body: type[Body], sent: Mapping[str, Any]) -> Body:
     try:
         return body.model_validate(sent)
     except ValidationError as error:
-        raise _first_problem(error) from error
+        raise first_problem(error) from error
 
 
-def _first_problem(error: ValidationError) -> InvalidRequest:
+def first_problem(error: ValidationError) -> InvalidRequest:
+    """The first thing that is wrong, with the field it is about."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = first["loc"]
-    if place[0] == "documents" and len(place) > 1:
+    if place[:1] == ("documents",) and len(place) > 1:
         param = f"documents.{place[1]}"
         return InvalidRequest(f"{param} is neither a string nor an object with a string in `text`", param)
     param = ".".join(map(str, place))
-    return InvalidRequest(f"{param}: {first['msg']}", param)
+    said = first["msg"].removeprefix("Value error, ")
+    return InvalidRequest(f"{param}: {said}" if param else said, param or None)

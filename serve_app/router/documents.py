@@ -75,6 +75,7 @@ class DocumentsBody(BaseModel):
         None, description="Tokens that a chunk has in common with the one before it. None."
     )
     timeout_ms: Count | None = Field(None, description="For how long an answer is of use. As the service allows.")
+    user: str | None = Field(None, description="Whom the request is for: a route may keep one lane for each.")
 
     def asked(self) -> Asked:
         """In the router's words; raises InvalidRequest for a document without text."""
@@ -91,6 +92,7 @@ class DocumentsBody(BaseModel):
             ),
             timeout_s=None if self.timeout_ms is None else self.timeout_ms / 1_000,
             bounds=Bounds(self.max_latency_ms, self.min_ndcg, self.max_price_per_1k_docs, self.strict),
+            user=self.user,
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,10 +15,12 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from serve_app.errors import InvalidRequest, NoSuchPath, RerankError, RetryLater, Unauthenticated, WrongMethod
-from serve_app.router.caller import Caller
+from serve_app.router.admin import add_admin
 from serve_app.router.dialect import Dialect, parse
 from serve_app.router.dialects import listing, metering, native, tei
-from serve_app.router.intake import Intake, bounds, request_id
+from serve_app.router.intake import LANE_HEADER, Intake, bounds, request_id
+from serve_app.router.keys import Keys
+from serve_app.router.office import RouteOffice
 from serve_app.router.openapi import JSON, complete, failures
 from serve_app.router.paths import PLACES, Place, dialect_at
 from serve_app.router.probes import add_probes
@@ -31,21 +33,8 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
 
-class Keys(Protocol):
-    """Who may come in."""
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a request needs a key."""
-        ...
-
-    def caller(self, authorization: str | None) -> Caller:
-        """Who sent this `Authorization` header; raises Unauthenticated."""
-        ...
-
-
-def create_api(service: RerankService, keys: Keys, lifespan: Lifespan | None = None) -> FastAPI:
-    """The ASGI application over a service; it runs under Ray Serve, and under any ASGI server in tests."""
+def create_api(service: RerankService, office: RouteOffice, keys: Keys, lifespan: Lifespan | None = None) -> FastAPI:
+    """The ASGI application over the use cases; it runs under Ray Serve, and under any ASGI server in tests."""
     # /docs with its scripts from this package: plain FastAPI takes them from a CDN, and the page stays blank without.
     api = FastAPIOffline(
         title="rerank-serve",
@@ -67,6 +56,7 @@ def create_api(service: RerankService, keys: Keys, lifespan: Lifespan | None = N
         )
     _add_models(api, service, keys)
     _add_usage(api, service, keys)
+    add_admin(api, office, keys, intake)
     add_probes(api, service, keys.wanted)
     api.exception_handler(RerankError)(_on_rerank_error)
     api.exception_handler(HTTPException)(_on_http_error)
@@ -88,7 +78,8 @@ def _endpoint(place: Place, service: RerankService, keys: Keys, intake: Intake) 
             asked = question.asked.within(bounds(request))
             asked = asked if model is None else asked.with_model(model)
             timeout_s = intake.timeout_s(request, asked.timeout_s)
-            ranking = await service.rerank(RerankRequest(request_id(request), caller, asked, timeout_s))
+            lane = request.headers.get(LANE_HEADER)
+            ranking = await service.rerank(RerankRequest(request_id(request), caller, asked, timeout_s, lane))
             headers = {"Server-Timing": _server_timing(ranking.timings), **ranking.headers()}
             return Response(question.answer(ranking, int(time.time())), media_type=JSON, headers=headers)
 

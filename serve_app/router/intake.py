@@ -19,6 +19,7 @@ LATENCY_HEADER = "x-rerank-max-latency-ms"
 NDCG_HEADER = "x-rerank-min-ndcg"
 PRICE_HEADER = "x-rerank-max-price-per-1k-docs"
 STRICT_HEADER = "x-rerank-strict"
+LANE_HEADER = "x-rerank-lane"
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 TIMEOUT_SHARE = 0.9
 """Ray's proxy reads the first header too, and at the full time answers 408 in a shape of its own."""

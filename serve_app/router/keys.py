@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from serve_app.errors import ConfigurationError, Unauthenticated
 from serve_app.key_file import KeyRecord, Scope, read_keys, split_key
@@ -28,6 +29,19 @@ _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to
 
 Version = tuple[int, int, int] | None
 """Of a file, by its modification time, size and inode; None when it is not there."""
+
+
+class Keys(Protocol):
+    """Who may come in."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a request needs a key."""
+        ...
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Who sent this `Authorization` header; raises Unauthenticated."""
+        ...
 
 
 class NoKeys:
@@ -115,6 +129,7 @@ def _caller(record: KeyRecord) -> Caller:
         key=record.id,
         may_rerank=Scope.RERANK in record.scopes,
         admin=Scope.ADMIN in record.scopes,
+        may_choose_lane=Scope.LANES in record.scopes or Scope.ADMIN in record.scopes,
         models=None if record.models is None else frozenset(record.models),
         default_model=record.default_model,
         dialect=record.dialect,

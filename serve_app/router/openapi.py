@@ -1,6 +1,7 @@
 """The OpenAPI document: what FastAPI cannot know, since bodies are read and replies are written by the dialects."""
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -8,6 +9,7 @@ from pydantic import TypeAdapter
 from serve_app.router.dialect import Dialect
 from serve_app.router.dialects import native
 from serve_app.router.paths import PLACES, Place
+from serve_app.routes import RouteTerms
 
 JSON = "application/json"
 STATUSES = {
@@ -16,6 +18,7 @@ STATUSES = {
     402: "The key has spent its budget of this month.",
     403: "The key may not do this.",
     404: "No such model; the message lists the nearest names.",
+    409: "The routes were changed meanwhile; look at them again.",
     413: "The body is over the limit. It was not parsed.",
     422: "A field is missing, of a wrong type or over its limit.",
     429: "Too much for this key or for the service; `Retry-After` says when to try again.",
@@ -43,6 +46,10 @@ def complete(schema: dict[str, Any]) -> dict[str, Any]:
         }
         operation["responses"] = _responses(place, schemas)
         operation["tags"] = [" · ".join(dict.fromkeys(dialect.name for dialect in place.dialects))]
+    schema["paths"]["/admin/routes/{name}"]["put"]["requestBody"] = {
+        "required": True,
+        "content": {JSON: {"schema": _any_of((RouteTerms,), "validation", schemas)}},
+    }
     for operation in (operation for path in schema["paths"].values() for operation in path.values()):
         refused = operation["responses"].get("422", {}).get("content", {}).get(JSON, {}).get("schema", {})
         if refused.get("$ref", "").endswith("HTTPValidationError"):
@@ -59,7 +66,11 @@ def _responses(place: Place, schemas: dict[str, Any]) -> dict[str, Any]:
     shapes: Iterable[Dialect[Any]] = place.dialects
     failed = _any_of((dialect.failure for dialect in shapes), "serialization", schemas)
     replies = {"200": {"description": "Ranked.", "content": {JSON: {"schema": answered}}}}
-    told = {str(s): {"description": text, "content": {JSON: {"schema": failed}}} for s, text in STATUSES.items()}
+    told = {
+        str(s): {"description": text, "content": {JSON: {"schema": failed}}}
+        for s, text in STATUSES.items()
+        if s != HTTPStatus.CONFLICT
+    }
     if "{" in place.path:  # a model of line ends matches no path, and no dialect is spoken there
         unknown = _any_of(dict.fromkeys((*(d.failure for d in shapes), native.ErrorReply)), "serialization", schemas)
         told["404"] = {**told["404"], "content": {JSON: {"schema": unknown}}}

@@ -43,7 +43,7 @@ class _Probes:
 
     async def weaviate_meta(self) -> weaviate.WeaviateMeta:
         """What answers, as Weaviate asks it when it starts."""
-        return {"model": self._service.catalog.variants[self._service.catalog.default].id, "version": __version__}
+        return {"model": self._service.catalog.default_served.id, "version": __version__}
 
     async def cluster_auth(self) -> xinference.ClusterAuth:
         """Whether requests need a key, as Xinference says it."""

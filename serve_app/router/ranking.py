@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from serve_app.catalog import Served
 from serve_app.router.caller import Caller
 from serve_app.router.standing import Standing
+from serve_app.routes import Lane, Route
 from serve_app.scoring import Reading, Timings
 
 DOCUMENTS_PER_SEARCH_UNIT = 100
@@ -63,8 +64,11 @@ class Choice:
     wished: bool = False
     """Whether the caller left the choice to the service: then the reply's body says why, too."""
     degraded: bool = False
-    """Whether the answer is expected outside the caller's bounds."""
+    """Whether the answer is expected outside the caller's bounds, or is of a lower rung than the route's lanes."""
     warnings: tuple[str, ...] = ()
+    route: Route | None = None
+    lane: Lane | None = None
+    """Of the route; None where its ladder was stepped down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class Asked:
     reading: Reading = WHOLE
     timeout_s: float | None = None
     bounds: Bounds = UNBOUNDED
+    user: str | None = None
+    """Whom the request is for."""
 
     def with_model(self, model: str) -> "Asked":
         """The same of another model: the one in the path wins."""
@@ -97,6 +103,12 @@ class RerankRequest:
     caller: Caller
     asked: Asked
     timeout_s: float
+    lane: str | None = None
+    """The lane that is to answer, by its variant; only some keys may say so."""
+
+    def within(self, timeout_s: float) -> "RerankRequest":
+        """The same with so much time left."""
+        return replace(self, timeout_s=timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +170,8 @@ class Ranking:
             "x-rerank-because": choice.because,
             "x-rerank-predicted-ms": f"{self.predicted_ms:.1f}",
         }
+        if choice.route is not None:
+            headers["x-rerank-route"] = choice.route.name
         if choice.degraded:
             headers["x-rerank-degraded"] = "true"
         if choice.warnings:

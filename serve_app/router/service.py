@@ -6,23 +6,24 @@ from datetime import UTC, date, datetime
 from typing import Protocol
 
 from serve_app.catalog import Catalog, Served, Variant
-from serve_app.errors import BudgetExceeded, Forbidden, InvalidRequest, NotReady, TooManyDocuments
+from serve_app.errors import BudgetExceeded, Forbidden, InvalidRequest, NotReady, RerankError, TooManyDocuments
 from serve_app.plan import Cascade
-from serve_app.router.caller import Caller
-from serve_app.router.cascade import Scored, Step, merge, state_of, steps, timings_of, usage_of
+from serve_app.router.caller import EVERYBODY, Caller
+from serve_app.router.cascade import Scored, merge, state_of, steps, timings_of, usage_of
 from serve_app.router.charge import NANO, Account, Charge
+from serve_app.router.chooser import Chooser
+from serve_app.router.direction import instead_of
 from serve_app.router.limits import RateLimiter
-from serve_app.router.prediction import Extent, Predictor
-from serve_app.router.ranking import WHOLE, Asked, Choice, Ranking, RerankRequest, Usage, Wish
+from serve_app.router.prediction import Extent
+from serve_app.router.ranking import Asked, Choice, Ranking, RerankRequest, Usage, Wish
 from serve_app.router.roll_call import RollCall
-from serve_app.router.selection import Candidate, choose, is_open, needs_candidates
+from serve_app.router.shadow import Answered, Shadows
 from serve_app.router.stages import run
+from serve_app.router.switchboard import Switchboard
+from serve_app.router.traffic import followers_of
 from serve_app.router.usage import Grouping, Ledger, UsageLine
 from serve_app.scoring import ScoreJob, ScoreOutcome, ScorerState
 from serve_app.settings import Limits
-
-NO_TEXT = Extent((), 0, 0, WHOLE)
-"""Of a question about a model, for which nothing is scored."""
 
 
 class Scorers(Protocol):
@@ -41,15 +42,23 @@ class RerankService:
     """Answers requests from the variants of one catalog."""
 
     def __init__(
-        self, catalog: Catalog, scorers: Scorers, limits: Limits, limiter: RateLimiter, ledger: Ledger
+        self,
+        catalog: Catalog,
+        scorers: Scorers,
+        limits: Limits,
+        limiter: RateLimiter,
+        ledger: Ledger,
+        switchboard: Switchboard,
     ) -> None:
         self.catalog = catalog
         self.limits = limits
         self._scorers = scorers
         self._limiter = limiter
         self._ledger = ledger
-        self._predictor = Predictor(time.monotonic)
-        self._roll_call = RollCall(list(catalog.variants.values()), scorers.state, time.monotonic)
+        self._switchboard = switchboard
+        self._shadows = Shadows(self._order, self._predicted_ms, switchboard)
+        roll_call = RollCall(list(catalog.variants.values()), scorers.state, time.monotonic)
+        self._chooser = Chooser(catalog, switchboard, roll_call)
 
     async def rerank(self, request: RerankRequest) -> Ranking:
         """Score the documents by the chosen variant and rank them."""
@@ -58,16 +67,17 @@ class RerankService:
             raise Forbidden("this key may not rank documents: its scopes lack `rerank`")
         self._admit(asked)
         extent = Extent.of(asked.queries, asked.documents, asked.reading)
-        choice = await self._choose(Wish(asked.model, asked.bounds), caller, extent)
+        choice = await self._chooser.choose(Wish(asked.model, asked.bounds), caller, extent)
+        choice = await self._chooser.direct(choice, request, extent)
         self._require_one_query(choice.variant, asked)
         self._require_budget(caller)
-        plan = steps(self.catalog, choice.variant, len(asked.documents))
         async with self._limiter.admit(caller, len(asked.documents), request.timeout_s) as standing:
-            predicted_ms = self._predicted_ms(plan, extent)
-            scored = await run(plan, request, self._score)
+            predicted_ms = self._chooser.predicted_ms(choice.variant, extent)
+            choice, scored = await self._answered(choice, request)
         usage = usage_of(scored)
         account = Account(datetime.now(UTC).date(), caller.key, choice.variant.id)
         self._ledger.count(account, charge(scored, usage))
+        self._follow(choice, request, scored)
         return Ranking(
             request_id=request.request_id,
             choice=choice,
@@ -78,14 +88,24 @@ class RerankService:
             standing=standing,
         )
 
+    async def prove(self, served: Served) -> None:
+        """Score one document, so that what cannot answer shows it before it is to answer; raises what scoring does."""
+        job = ScoreJob(("q",), ("d",), self.limits.request_timeout_s)
+        for variant in self.catalog.variants_of(served):
+            await self._scorers.score(variant, job)
+
+    async def close(self) -> None:
+        """Stop what runs beside the answers."""
+        await self._shadows.close()
+
     async def models(self, caller: Caller) -> list[tuple[Served, ScorerState]]:
         """Every variant and cascade that the caller may use with its live state, in the catalog's order."""
-        every = [served for served in self.catalog.every if self._may_use(caller, served)]
+        every = [served for served in self.catalog.every if self._chooser.may_use(caller, served)]
         return list(zip(every, await self._states(every), strict=True))
 
     async def model(self, name: str | None, caller: Caller) -> tuple[Served, ScorerState]:
         """One of them, by any name a request may use (None: the caller's default), with its live state."""
-        served = (await self._choose(Wish(name), caller, NO_TEXT)).variant
+        served = (await self._chooser.choose(Wish(name), caller)).variant
         return served, (await self._states([served]))[0]
 
     async def usage(self, first: date, last: date, by: tuple[Grouping, ...], caller: Caller) -> list[UsageLine]:
@@ -96,7 +116,7 @@ class RerankService:
 
     async def ready(self) -> str:
         """The model of the default route, when it can answer now; raises NotReady that says why it cannot."""
-        variant = choose(self.catalog, Wish()).variant
+        variant = (await self._chooser.choose(Wish(), EVERYBODY)).variant
         state = (await self._states([variant]))[0]
         if state.status != "ready":
             because = f": {state.reason}" if state.reason else ""
@@ -126,40 +146,55 @@ class RerankService:
                 "model",
             )
 
-    async def _choose(self, wish: Wish, caller: Caller, extent: Extent) -> Choice:
-        if is_open(wish):
-            wish = Wish(caller.default_model)
-        candidates = await self._candidates(caller, extent) if needs_candidates(wish) else ()
-        choice = choose(self.catalog, wish, candidates)
-        if not self._may_use(caller, choice.variant):
-            raise Forbidden(f"this key may not use {choice.variant.id}; GET /v1/models lists what it may", "model")
-        return choice
+    async def _answered(self, choice: Choice, request: RerankRequest) -> tuple[Choice, list[Scored]]:
+        """What was scored and by whose choice: a canary that fails costs nobody an answer."""
+        began = time.monotonic()
+        try:
+            return choice, await self._scored(choice, request)
+        except RerankError as error:
+            if (other := instead_of(self.catalog, choice, error)) is None:
+                raise
+        left_s = request.timeout_s - (time.monotonic() - began)
+        return other, await self._scored(other, request.within(left_s))
 
-    async def _candidates(self, caller: Caller, extent: Extent) -> Sequence[Candidate]:
-        states = await self._roll_call.states()
-        return [
-            Candidate(variant, states[name].status, self._predictor.milliseconds(variant, extent))
-            for name, variant in self.catalog.variants.items()
-            if self._may_use(caller, variant)
-        ]
+    async def _scored(self, choice: Choice, request: RerankRequest) -> list[Scored]:
+        began = time.monotonic()
+        documents = len(request.asked.documents)
+        try:
+            scored = await run(steps(self.catalog, choice.variant, documents), request, self._score)
+        except RerankError as error:
+            self._switchboard.failed(choice, error)
+            raise
+        self._switchboard.answered(choice, 1_000 * (time.monotonic() - began), documents)
+        return scored
 
-    def _predicted_ms(self, plan: Sequence[Step], extent: Extent) -> float:
-        """Of all stages, one after the other; a later one gets the documents that are kept."""
-        kept = [extent, *(extent.part(step.keep) for step in plan if step.keep is not None)]
-        return sum(self._predictor.milliseconds(step.variant, each) for step, each in zip(plan, kept, strict=True))
+    def _follow(self, choice: Choice, request: RerankRequest, scored: Sequence[Scored]) -> None:
+        """Have the route's shadows score copies, and a canary's baseline."""
+        if choice.route is None or choice.lane is None:
+            return
+        if followers := followers_of(choice.route, choice.lane, request.request_id):
+            order = [ranked.index for ranked in merge(scored, None)]
+            answered = Answered(choice.route, choice.variant.name, request, order)
+            for name in followers:
+                self._shadows.follow(answered, self.catalog.named(name))
+
+    async def _order(self, served: Served, request: RerankRequest) -> Sequence[int]:
+        """Places of the documents in the order that a variant or cascade gives them."""
+        self._require_one_query(served, request.asked)
+        scored = await run(steps(self.catalog, served, len(request.asked.documents)), request, self._score)
+        return [ranked.index for ranked in merge(scored, None)]
+
+    def _predicted_ms(self, served: Served, request: RerankRequest) -> float:
+        asked = request.asked
+        return self._chooser.predicted_ms(served, Extent.of(asked.queries, asked.documents, asked.reading))
 
     async def _score(self, variant: Variant, job: ScoreJob) -> ScoreOutcome:
         extent = Extent.of(job.queries, job.documents, job.reading)
-        self._predictor.sent(variant, extent)
+        self._chooser.predictor.sent(variant, extent)
         began = time.monotonic()
         outcome = await self._scorers.score(variant, job)
-        self._predictor.answered(variant, extent, outcome, time.monotonic() - began)
+        self._chooser.predictor.answered(variant, extent, outcome, time.monotonic() - began)
         return outcome
-
-    def _may_use(self, caller: Caller, variant: Served) -> bool:
-        if caller.models is None:
-            return True
-        return any(self.catalog.find(name) is variant for name in caller.models)
 
     def _require_budget(self, caller: Caller) -> None:
         budget = caller.monthly_budget_usd

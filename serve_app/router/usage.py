@@ -19,6 +19,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from serve_app.errors import UsageUnavailable
+from serve_app.metrics import LEDGER_BEHIND_S, Meter
 from serve_app.router.charge import NANO, Account, Charge
 
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
@@ -76,6 +77,8 @@ class Ledger:
         self._sent: _Batch | None = None
         self._spent: Counter[tuple[date, str]] = Counter()
         self._flushing = asyncio.Lock()
+        self._written = clock()
+        """When all that was counted until then had been written."""
 
     def count(self, account: Account, charge: Charge) -> None:
         """Add one charge; no I/O."""
@@ -92,7 +95,12 @@ class Ledger:
             await self._write()
             await self._read_spent()
 
-    async def run(self) -> None:
+    @property
+    def behind_s(self) -> float:
+        """For how long usage may have been counted that is not written: what a crash would lose."""
+        return self._clock() - self._written
+
+    async def run(self, meter: Meter) -> None:
         """Flush now, and after every interval, until cancelled; a sink that fails is asked again an interval later."""
         failed = False
         while True:
@@ -106,6 +114,7 @@ class Ledger:
                 if failed:
                     _log.warning("usage is written again, and none was lost")
                 failed = False
+            meter.set(LEDGER_BEHIND_S, self.behind_s)
             await asyncio.sleep(self._flush_every_s)
 
     async def close(self) -> None:
@@ -126,12 +135,14 @@ class Ledger:
         return grouped(await self._sink.read(first, last, key), by)
 
     async def _write(self) -> None:
+        began = self._clock()
         if self._sent is not None:
             await self._confirm(self._sent)
         if self._unsent:
             self._sent = _Batch(uuid4().hex, self._unsent)
             self._unsent = {}
             await self._confirm(self._sent)
+        self._written = began
 
     async def _confirm(self, batch: _Batch) -> None:
         # Cancelled or failed, the batch stays: whether it arrived is not known.

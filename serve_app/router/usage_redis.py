@@ -12,22 +12,16 @@ replicas or without, and not a Redis Cluster. How much a server that stops forge
 What is charged for, grouping and the time between two batches are not known here.
 """
 
-import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import astuple, fields
 from datetime import date
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
-from serve_app.errors import ConfigurationError, UsageUnavailable
+from serve_app.errors import UsageUnavailable
 from serve_app.router.charge import Account, Charge
+from serve_app.router.redis_client import answering, connect
 
-_TIMEOUT_S = 5.0
 _PREFIX = "rerank:"
 _DAYS = f"{_PREFIX}usage:days"
 _AMOUNTS = tuple(field.name for field in fields(Charge))
@@ -47,23 +41,7 @@ class RedisSink:
     """Keeps usage in the server at `url` (redis://, rediss:// or unix://); raises ConfigurationError for another."""
 
     def __init__(self, url: str) -> None:
-        try:
-            # One retry is for a connection that the server closed; for a server that is away the ledger has its own.
-            self._redis = Redis.from_url(
-                url,
-                decode_responses=True,
-                # Timed below: redis-py times by asyncio.wait_for, which swallows a cancel now and then (Python 3.11),
-                # and a ledger that is not cancelled never stops.
-                socket_timeout=None,
-                socket_connect_timeout=None,
-                retry=Retry(NoBackoff(), 1),
-            )
-        except ValueError:
-            # From None: what Redis or urllib says may repeat a piece of the URL, and with it of the password.
-            raise ConfigurationError(
-                "the URL of Redis cannot be read: it has the form redis://user:password@host:6379/0, "
-                "and in the password %2F stands for /, %3F for ? and %23 for #"
-            ) from None
+        self._redis = connect(url)
 
     async def write(self, batch_id: str, amounts: Mapping[Account, Charge]) -> None:
         """Add the amounts unless the batch was seen; raises UsageUnavailable."""
@@ -121,13 +99,5 @@ def _month_name(month: date) -> str:
     return f"{_PREFIX}spent:{month:%Y-%m}"
 
 
-@asynccontextmanager
-async def _our_errors() -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            yield
-    except (RedisError, OSError) as error:
-        # The kind alone: the text holds the address, and a server that does not know AUTH repeats the password in it.
-        raise UsageUnavailable(
-            f"usage cannot be read or written now: Redis fails with {type(error).__name__}"
-        ) from None
+def _our_errors() -> AbstractAsyncContextManager[None]:
+    return answering(lambda kind: UsageUnavailable(f"usage cannot be read or written now: Redis fails with {kind}"))

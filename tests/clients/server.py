@@ -16,23 +16,18 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.catalog import Variant
-from serve_app.catalog_file import default_catalog_path, load_catalog
 from serve_app.router.http import create_api
 from serve_app.router.keys import Keyring, NoKeys
-from serve_app.router.limits import RateLimiter
-from serve_app.router.service import RerankService
-from serve_app.router.usage import Ledger
 from serve_app.scoring import ScoreJob, ScoreOutcome
 from serve_app.settings import Limits
 from tests.clients.keys import Keys, issue
 from tests.fakes import FakeScorers
-from tests.router.memory_sink import MemorySink
+from tests.router.building import House
 
 LIMITS = Limits(max_documents=20, max_body_bytes=100_000, request_timeout_s=30.0)
 LONG_QUERY = "a question that takes its time"
 """Its request stays at work until the scorers are let go."""
 PATIENCE_S = 20.0
-FLUSH_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -114,19 +109,19 @@ def client_server(open_mode: bool = False) -> Iterator[ServerAddress]:
     with tempfile.TemporaryDirectory() as folder:
         keyring, keys = issue(Path(folder))
         recorder = Recorder(application(scorers, None if open_mode else keyring))
-        with _served(recorder) as port:
+        with served(recorder) as port:
             yield ServerAddress(f"http://127.0.0.1:{port}", keys, recorder, scorers)
 
 
 def application(scorers: FakeScorers, keyring: Keyring | None) -> ASGIApp:
     """The service's ASGI application; without a keyring it is in open mode."""
-    catalog = load_catalog(default_catalog_path())
-    service = RerankService(catalog, scorers, LIMITS, RateLimiter(None), Ledger(MemorySink(), FLUSH_EVERY_S))
-    return create_api(service, keyring or NoKeys())
+    house = House({}, LIMITS, scorers)
+    return create_api(house.service, house.office, keyring or NoKeys())
 
 
 @contextmanager
-def _served(api: ASGIApp) -> Iterator[int]:
+def served(api: ASGIApp) -> Iterator[int]:
+    """The application on a free port of loopback."""
     server = uvicorn.Server(uvicorn.Config(api, port=0, log_level="warning", ws="none", lifespan="off"))
     thread = threading.Thread(target=server.run, name="client server")
     thread.start()

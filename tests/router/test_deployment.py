@@ -12,7 +12,7 @@ async def _fail() -> None:
 
 
 async def test_a_ledger_that_stops_writing_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    writing = asyncio.create_task(_fail())
+    writing = asyncio.create_task(_fail(), name="usage is not written")
     await asyncio.wait({writing})
     _tell_failure(writing)
     assert "usage is not written any more" in caplog.text

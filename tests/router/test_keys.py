@@ -60,7 +60,7 @@ def test_a_caller_has_what_its_record_says(path: Path, clock: FakeClock) -> None
     )
     issued = add_key(path, terms, NOW)
     models = frozenset({"MiniLM-L6", "minilm-l2"})
-    expected = Caller(issued.record.id, False, True, models, "MiniLM-L6", "jina", Allowance(1, 2, 3), 4.5)
+    expected = Caller(issued.record.id, False, True, models, "MiniLM-L6", "jina", Allowance(1, 2, 3), 4.5, True)
     assert Keyring(path, clock).caller(issued.text) == expected
 
 

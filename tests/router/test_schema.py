@@ -12,22 +12,18 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from serve_app.catalog_file import default_catalog_path, load_catalog
+from serve_app.router.caller import EVERYBODY
 from serve_app.router.http import create_api
 from serve_app.router.keys import NoKeys
-from serve_app.router.limits import RateLimiter
-from serve_app.router.service import RerankService
-from serve_app.router.usage import Ledger
 from serve_app.scoring import ScorerState
 from serve_app.settings import Limits
 from tests.fakes import FakeScorers
-from tests.router.memory_sink import MemorySink
+from tests.router.building import House
 
 CATALOG = load_catalog(default_catalog_path())
 READY = {name: ScorerState("ready", 1, "cpu", "fp32") for name in CATALOG.variants}
-SERVICE = RerankService(
-    CATALOG, FakeScorers(states=READY), Limits(), RateLimiter(None), Ledger(MemorySink(), flush_every_s=60.0)
-)
-schema = schemathesis.openapi.from_asgi("/openapi.json", create_api(SERVICE, NoKeys()))
+HOUSE = House({None: EVERYBODY}, Limits(), FakeScorers(states=READY))
+schema = schemathesis.openapi.from_asgi("/openapi.json", create_api(HOUSE.service, HOUSE.office, NoKeys()))
 
 
 @schema.parametrize()

@@ -11,7 +11,7 @@ import pytest
 from serve_app.errors import UsageUnavailable
 from serve_app.router.charge import Account, Charge
 from serve_app.router.usage import Ledger
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, FakeMeter
 from tests.router.memory_sink import MemorySink
 
 pytestmark = pytest.mark.anyio
@@ -144,7 +144,7 @@ async def test_run_flushes_at_once_and_again_after_a_failure(
     ledger = Ledger(sink, flush_every_s=0.001, clock=clock)
     sink.batches["before"] = {account(): ONE}
     with caplog.at_level(logging.WARNING, logger="ray.serve"):
-        running = asyncio.create_task(ledger.run())
+        running = asyncio.create_task(ledger.run(FakeMeter()))
         await until(lambda: ledger.spent_nano("a") == 7)  # before anything was counted
         sink.failing = True
         ledger.count(account(), ONE)
@@ -159,6 +159,20 @@ async def test_run_flushes_at_once_and_again_after_a_failure(
         "usage is written again, and none was lost",
     ]
     assert len(sink.batches) == 2
+
+
+async def test_how_far_the_ledger_is_behind_is_measured(sink: MemorySink, clock: FakeClock) -> None:
+    ledger, meter = Ledger(sink, flush_every_s=0.001, clock=clock), FakeMeter()
+    running = asyncio.create_task(ledger.run(meter))
+    behind = ("rerank_ledger_behind_seconds",)
+    await until(lambda: meter.measured[behind] == [0.0])
+    sink.failing = True
+    ledger.count(account(), ONE)
+    clock.now += 30.0
+    await until(lambda: meter.measured[behind] == [30.0])
+    sink.failing = False
+    await until(lambda: meter.measured[behind] == [0.0])
+    running.cancel()
 
 
 async def test_close_writes_what_is_left(ledger: Ledger, sink: MemorySink) -> None:

@@ -17,6 +17,7 @@ from serve_app.router.charge import Account, Charge
 from serve_app.router.usage import Ledger, Sink
 from serve_app.router.usage_redis import RedisSink
 from serve_app.router.usage_sqlite import SqliteSink
+from tests.fakes import FakeMeter
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +127,7 @@ class LosesAnswers:
 
 async def test_ten_thousand_counts_of_eight_tasks_with_lost_answers_equal_the_sum(sink: Sink) -> None:
     ledger = Ledger(LosesAnswers(sink), flush_every_s=0.005)
-    flushing = asyncio.create_task(ledger.run())
+    flushing = asyncio.create_task(ledger.run(FakeMeter()))
 
     async def count(key: str) -> None:
         for number in range(1_250):
@@ -179,7 +180,7 @@ def count_until_killed(address: str, counted: c_longlong, older: c_longlong, new
 
     async def count() -> None:
         ledger = Ledger(Watched(open_sink(address)), flush_every_s=0.2)
-        flushing = asyncio.create_task(ledger.run())
+        flushing = asyncio.create_task(ledger.run(FakeMeter()))
         while not flushing.done():
             ledger.count(Account(TODAY, "a", "m"), ONE)
             counted.value += 1

@@ -30,7 +30,6 @@ class RerankBody(DocumentsBody):
     raw_scores: bool | None = Field(
         None, description="`relevance_score` is the model's logit instead of its sigmoid. No."
     )
-    user: str | None = Field(None, description="Whom the request is for; not used.")
 
 
 class RankedResult(Result):
