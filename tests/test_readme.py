@@ -41,7 +41,7 @@ def _blocks() -> list[Block]:
     ]
 
 
-SERVE, CURL, TEST, PULL, VERIFY, KEYS, USAGE, MODELS, QUERY = _blocks()
+SERVE, CURL, TEST, PULL, VERIFY, ROUTES, KEYS, USAGE, MODELS, QUERY = _blocks()
 
 
 def _run(block: Block, folder: Path, **environment: str) -> str:
@@ -166,6 +166,13 @@ def test_pull_and_verify_work_as_shown(real_models: Path, tmp_path: Path, catalo
         for word, expected in zip(line.split(), shown.split(), strict=True):
             is_number = re.fullmatch(r"[+-]?\d+\.\d+", expected)
             assert float(word) == pytest.approx(float(expected), abs=1e-3) if is_number else word == expected
+
+
+def test_a_route_is_made_and_shown(started: Started, tmp_path: Path) -> None:
+    assert ROUTES.output is not None
+    printed = [line.split() for line in started.run(ROUTES, tmp_path).splitlines()]
+    shown = [line.split() for line in ROUTES.output.splitlines()]
+    assert printed[: len(shown)] == shown
 
 
 def test_models_lists_the_variants(started: Started, tmp_path: Path, catalog: Catalog) -> None:

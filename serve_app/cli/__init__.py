@@ -11,6 +11,8 @@ from serve_app.cli.keys import keys
 from serve_app.cli.models import models
 from serve_app.cli.pull import pull
 from serve_app.cli.query import query
+from serve_app.cli.rollout import rollout
+from serve_app.cli.routes import routes
 from serve_app.cli.serve import serve
 from serve_app.cli.usage import usage
 from serve_app.cli.verify import verify
@@ -31,6 +33,8 @@ app.command()(query)
 app.command(name="eval")(evaluate)
 app.command()(usage)
 app.add_typer(keys, name="keys")
+app.add_typer(routes, name="routes")
+app.command()(rollout)
 app.command()(bench)
 
 

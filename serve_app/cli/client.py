@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -43,9 +43,33 @@ class ServiceClient:
         days = {"from": first.isoformat(), "to": last.isoformat()}
         return self._ask("GET", f"/v1/usage?{urlencode({**days, 'group_by': ','.join(by)})}")
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def routes(self) -> dict[str, Any]:
+        """The reply of `GET /admin/routes`; raises ServiceError."""
+        return self._ask("GET", "/admin/routes")
+
+    def put_route(self, name: str, terms: Mapping[str, Any], version: int) -> dict[str, Any]:
+        """Make or change a route, if nothing was changed since that version; raises ServiceError."""
+        return self._ask("PUT", f"/admin/routes/{quote(name, safe='')}", terms, version)
+
+    def remove_route(self, name: str, version: int) -> dict[str, Any]:
+        """Likewise for its removal."""
+        return self._ask("DELETE", f"/admin/routes/{quote(name, safe='')}", None, version)
+
+    def undo_routes(self, version: int) -> dict[str, Any]:
+        """Likewise for the last change."""
+        return self._ask("POST", "/admin/routes/undo", None, version)
+
+    def disagreements(self, name: str) -> list[dict[str, Any]]:
+        """The worst of a route; raises ServiceError."""
+        found: list[dict[str, Any]] = self._ask("GET", f"/admin/routes/{quote(name, safe='')}/disagreements")["data"]
+        return found
+
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, version: int | None = None
+    ) -> dict[str, Any]:
+        headers = {} if version is None else {"If-Match": f'"{version}"'}
         try:
-            response = self._http.request(method, path, json=body)
+            response = self._http.request(method, path, json=body, headers=headers)
         except httpx.TimeoutException:
             raise ServiceError(f"{self._url} did not answer within {TIMEOUT_S:g} s") from None
         except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
