@@ -7,6 +7,7 @@
 import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
 
 import ray
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -58,6 +59,8 @@ class AppArgs(BaseModel):
     """Whether everybody is answered, without keys: only where nobody else can reach the service."""
     redis_url: SecretStr | None = None
     """Shares rate limits and usage among routers."""
+    redis_password_file: Path | None = None
+    """Holds the password of `redis_url`, as a mounted Secret does: everybody who may look at a cluster sees the URL."""
     usage: UsageSettings = UsageSettings()
 
 
@@ -74,8 +77,25 @@ def build(args: AppArgs) -> Application:
         graceful_shutdown_timeout_s=_drain_s(args),
         ray_actor_options={"num_cpus": 1 if args.reserve_cpus else 0},
     )(Router)
-    url = None if args.redis_url is None else args.redis_url.get_secret_value()
-    return router.bind(catalog, RouterOptions(args.limits, args.usage, args.keys, url), scorers)
+    return router.bind(catalog, RouterOptions(args.limits, args.usage, args.keys, redis_url(args)), scorers)
+
+
+def redis_url(args: AppArgs) -> str | None:
+    """The URL with its password; raises ConfigurationError when there is a file for one and it gives none."""
+    if args.redis_url is None:
+        return None
+    url = args.redis_url.get_secret_value()
+    if args.redis_password_file is None:
+        return url
+    try:
+        password = args.redis_password_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the Redis password cannot be read from {args.redis_password_file}: {error.strerror}"
+        ) from None
+    parts = urlsplit(url)
+    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
 
 
 def _require_keys(args: AppArgs) -> None:
