@@ -1,6 +1,5 @@
 """`rerank k8s`: the manifests of a fleet on Kubernetes with KubeRay, printed or written."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,35 @@ BUNDLED = "rerank-tiny"
 ACCURATE = "minilm-l12"
 _HEADER = "# Written by `rerank k8s render`, which would write over changes: make them in an overlay of your own.\n"
 
+Where = Annotated[
+    Cloud, typer.Option(help="Where: how V100 nodes are found there. none has no GPU and serves rerank-tiny.")
+]
+Image = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME@sha256:…", help="The image, by its digest.", show_default="a placeholder, which cannot start"
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Write a kustomize tree there (base, monitoring, overlays) and print nothing."),
+]
+Host = Annotated[str, typer.Option(help="The DNS name that clients use; the Ingress has it.")]
+Default = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL", help=f"Answers requests that name no model. Default: {ACCURATE}, or the first of --variants."
+    ),
+]
+Variants = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Serve only these, and start all at once. Default: the catalog.")
+]
+MostGpus = Annotated[int, typer.Option(min=1, metavar="N", help="V100s that the autoscaler may take.")]
+How = Annotated[
+    Upgrade, typer.Option(help="How a new image comes: a second cluster of full size, or by steps through a Gateway.")
+]
+GatewayClass = Annotated[str, typer.Option(metavar="CLASS", help="Of the Gateway, for incremental upgrades.")]
+
 k8s = typer.Typer(
     help="The service on Kubernetes, with KubeRay: k8s/README.md shows the whole way.", no_args_is_help=True
 )
@@ -36,57 +64,28 @@ def _of_kubernetes() -> None:
 
 @k8s.command()
 def render(
-    cloud: Annotated[
-        Cloud, typer.Option(help="Where: how V100 nodes are found there. none has no GPU and serves rerank-tiny.")
-    ],
-    image: Annotated[
-        str, typer.Option(metavar="NAME@sha256:…", help="The image, by its digest. Default: one that cannot start.")
-    ] = PLACEHOLDER_IMAGE,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Write a kustomize tree there (base, monitoring, overlays) and print nothing."
-        ),
-    ] = None,
-    host: Annotated[
-        str, typer.Option(help="The DNS name that clients use; the Ingress has it.")
-    ] = "rerank.example.com",
-    default: Annotated[
-        str | None, typer.Option(metavar="MODEL", help=f"Answers requests that name no model. Default: {ACCURATE}.")
-    ] = None,
-    variants: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Serve only these, and start all at once. Default: the catalog.")
-    ] = None,
-    most_gpus: Annotated[int, typer.Option(min=1, metavar="N", help="V100s that the autoscaler may take.")] = 4,
-    upgrade: Annotated[
-        Upgrade,
-        typer.Option(help="How a new image comes: a second cluster of full size, or by steps through a Gateway."),
-    ] = Upgrade.NEW_CLUSTER,
-    gateway_class: Annotated[
-        str, typer.Option(metavar="CLASS", help="Of the Gateway, for incremental upgrades.")
-    ] = "istio",
+    cloud: Where,
+    image: Image = PLACEHOLDER_IMAGE,
+    out: Out = None,
+    host: Host = "rerank.example.com",
+    default: Default = None,
+    variants: Variants = None,
+    most_gpus: MostGpus = 4,
+    upgrade: How = Upgrade.NEW_CLUSTER,
+    gateway_class: GatewayClass = "istio",
 ) -> None:
     """Print everything that the fleet needs but its Secrets, for `kubectl apply -f -`, or write it with --out.
 
-    What starts at once must fit the V100s: GPU shares and memory are reckoned from the catalog, and a sum that does
-    not fit is refused. Limits of requests are those of RERANK_LIMITS__….
+    What starts at once must fit the V100s, by GPU shares and memory reckoned from the catalog. Limits of requests
+    are those of RERANK_LIMITS__….
 
-    rerank k8s render --cloud gke --image registry.example.com/rerank@sha256:… --host rerank.example.com --out k8s
+    rerank k8s render --cloud gke --image example.com/rerank@sha256:… --host rerank.example.com --out mine
     """
     chosen = tuple(name.strip() for name in variants.split(",") if name.strip()) if variants else ()
     if cloud is Cloud.NONE and not chosen:
         chosen = (BUNDLED,)
-    fleet = Fleet(
-        catalog=_served(chosen, default),
-        chosen=chosen,
-        cloud=cloud,
-        image=image,
-        host=host,
-        most_gpus=most_gpus,
-        upgrade=upgrade,
-        gateway_class=gateway_class,
-        limits=read_settings().limits,
-    )
+    catalog, limits = _served(chosen, default), read_settings().limits
+    fleet = Fleet(catalog, chosen, cloud, image, host, most_gpus, upgrade, gateway_class, limits)
     tree = manifests(fleet)
     if out is None:
         typer.echo(_yaml(tree.objects()), nl=False)
@@ -145,4 +144,3 @@ def _tell(fleet: Fleet) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    sys.stderr.flush()
