@@ -110,3 +110,15 @@ def test_kustomize_would_notice_a_file_that_is_missing(tmp_path: Path) -> None:
     (tmp_path / "k8s/base/redis.yaml").unlink()
     with pytest.raises(AssertionError, match=r"redis\.yaml"):
         kustomize(tmp_path / "k8s/overlays/cpu-dev")
+
+
+def test_the_readme_names_what_is_there() -> None:
+    text = (K8S / "README.md").read_text()
+    assert set(re.findall(r"overlays/([\w-]+)", text)) <= set(OVERLAYS)
+    help_text = CliRunner().invoke(app, ["k8s", "render", "--help"], env={"COLUMNS": "200"}).stdout
+    told = re.findall(r"rerank k8s render((?:[^\n`]|\\\n)+)", text)
+    options = {option for words in told for option in re.findall(r"--[a-z-]+", words)}
+    assert options
+    assert options <= set(re.findall(r"--[a-z-]+", help_text))
+    secrets = {each["metadata"]["name"] for each in yaml.safe_load_all((K8S / "secrets.example.yaml").read_text())}
+    assert secrets == set(re.findall(r"create secret \w+ (rerank-[a-z]+)", text))
