@@ -23,6 +23,7 @@ HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001, "serve": S
 HEAD_METRICS_PORTS = {"as-metrics": 44217, "dash-metrics": 44227}
 WORKER_PORTS = {"serve": SERVE_PORT, "metrics": 8080}
 
+_DRAIN_ASKED_S = 15
 _SECRET_MODE = 0o440
 _CPUS_AND_MEMORY = {Part.HEAD: ("2", "8Gi"), Part.ROUTER: ("2", "4Gi"), Part.SCORER: ("5", "20Gi")}
 _SMALL = {Part.HEAD: ("1", "4Gi"), Part.ROUTER: ("1", "2Gi"), Part.SCORER: ("1", "3Gi")}
@@ -110,9 +111,11 @@ def _container(fleet: Fleet, part: Part) -> Object:
 def _drain(fleet: Fleet) -> str:
     """Ray gives a node that is drained no new replicas, starts others elsewhere, and lets those here end requests.
 
-    Without it the pod's end is a crash to Ray: what its replicas were doing is lost.
+    Without it the pod's end is a crash to Ray: what its replicas were doing is lost. Where the head is gone as well,
+    nobody answers the command, and it must not take the time that requests have.
     """
     return (
+        f"timeout {_DRAIN_ASKED_S} "
         'ray drain-node --address "$RAY_ADDRESS" --reason DRAIN_NODE_REASON_PREEMPTION '
         f'--reason-message "the pod is being stopped" --deadline-remaining-seconds {fleet.drain_s}; '
         f"sleep {fleet.drain_s}"

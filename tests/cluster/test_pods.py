@@ -47,8 +47,8 @@ def test_a_worker_drains_before_it_stops(part: str) -> None:
     fleet = make_fleet(limits=Limits(request_timeout_s=120))
     spec = pods_of_fleet(fleet)[part]["spec"]
     [command] = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][2:]
-    [slept] = re.findall(r"sleep (\d+)$", command)
-    assert 120 < int(slept) < spec["terminationGracePeriodSeconds"]
+    [asked], [slept] = re.findall(r"^timeout (\d+) ", command), re.findall(r"sleep (\d+)$", command)
+    assert 120 < int(slept) < int(slept) + int(asked) < spec["terminationGracePeriodSeconds"]
     assert f"--deadline-remaining-seconds {slept};" in command
 
 
