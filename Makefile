@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin
 PIP := $(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install serve bench test test-slow test-clients check format lint types contracts clean
+.PHONY: install serve bench test test-slow test-clients check format lint types contracts manifests clean
 
 install: .venv/serving  ## what `rerank` needs to serve
 
@@ -33,6 +33,14 @@ types: .venv/developing
 
 contracts: .venv/developing
 	$(RUN)/lint-imports
+
+manifests: .venv/developing  ## k8s/ as the code renders it; a test fails when it is stale
+	rm -rf k8s/base k8s/monitoring k8s/overlays
+	$(RUN)/rerank k8s render --out k8s --cloud none
+	$(RUN)/rerank k8s render --out k8s --cloud gke
+	$(RUN)/rerank k8s render --out k8s --cloud eks
+	$(RUN)/rerank k8s render --out k8s --cloud onprem
+	$(RUN)/rerank k8s render --out k8s --cloud gke --upgrade incremental
 
 format: .venv/developing
 	$(RUN)/ruff format

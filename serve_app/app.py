@@ -7,6 +7,7 @@
 import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
 
 import ray
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -60,6 +61,8 @@ class AppArgs(BaseModel):
     """Whether everybody is answered, without keys: only where nobody else can reach the service."""
     redis_url: SecretStr | None = None
     """Shares rate limits and usage among routers."""
+    redis_password_file: Path | None = None
+    """Holds the password of `redis_url`, as a mounted Secret does: everybody who may look at a cluster sees the URL."""
     usage: UsageSettings = UsageSettings()
     routes: Path | None = None
     """File of routes. The router's `user_config` in a Serve configuration has the same content, wins over it, and can
@@ -80,22 +83,40 @@ def build(args: AppArgs) -> Application:
         user_config=_routes(args, catalog).model_dump(mode="json"),
         ray_actor_options={"num_cpus": 1 if args.reserve_cpus else 0},
     )(Router)
-    url = None if args.redis_url is None else args.redis_url.get_secret_value()
+    url = redis_url(args)
     desk = None if args.router_replicas == 1 else _desk(url, args)
     return router.bind(catalog, RouterOptions(args.limits, args.usage, args.keys, url), scorers, desk)
 
 
-def _desk(redis_url: str | None, args: AppArgs) -> Application:
+def _desk(url: str | None, args: AppArgs) -> Application:
     """One replica, whatever there is to do: it holds what the routers agree on. Lost, it knows it again from them."""
     options = {"num_cpus": 0.1 if args.reserve_cpus else 0}
     desk = serve.deployment(
         name=DESK, num_replicas=1, max_ongoing_requests=REQUESTS_IN_ROUTER, ray_actor_options=options
     )
-    return desk(TrafficDesk).bind(redis_url)
+    return desk(TrafficDesk).bind(url)
 
 
 def _routes(args: AppArgs, catalog: Catalog) -> RouteTable:
     return RouteTable() if args.routes is None else load_routes(args.routes, catalog)
+
+
+def redis_url(args: AppArgs) -> str | None:
+    """The URL with its password; raises ConfigurationError when there is a file for one and it gives none."""
+    if args.redis_url is None:
+        return None
+    url = args.redis_url.get_secret_value()
+    if args.redis_password_file is None:
+        return url
+    try:
+        password = args.redis_password_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the Redis password cannot be read from {args.redis_password_file}: {error.strerror}"
+        ) from None
+    parts = urlsplit(url)
+    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
 
 
 def _require_keys(args: AppArgs) -> None:

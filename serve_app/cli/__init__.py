@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from serve_app.cli.evaluate import evaluate
+from serve_app.cli.k8s import k8s
 from serve_app.cli.keys import keys
 from serve_app.cli.models import models
 from serve_app.cli.pull import pull
@@ -35,6 +36,7 @@ app.command()(usage)
 app.add_typer(keys, name="keys")
 app.add_typer(routes, name="routes")
 app.command()(rollout)
+app.add_typer(k8s, name="k8s")
 app.command()(bench)
 
 
