@@ -26,7 +26,7 @@ PASSWORD = "odd/characters:in@it"
 
 @pytest.mark.slow
 def test_the_fleet_answers_and_a_scorer_that_drains_fails_no_request(tmp_path: Path) -> None:
-    fleet = make_fleet(Cloud.NONE, limits=Limits(request_timeout_s=5))
+    fleet = make_fleet(Cloud.NONE, limits=Limits(request_timeout_s=20))  # ample, on a machine that may be busy
     key = add_key(tmp_path / "keys.json", KeyTerms(name="test"), datetime.now(UTC)).text
     (tmp_path / "password").write_text(PASSWORD)
     config = serve_config(fleet)
