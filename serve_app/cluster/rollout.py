@@ -6,6 +6,7 @@ held until its figures are in order. It knows neither HTTP nor Kubernetes, and k
 what weight the canary has.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,8 @@ from serve_app.routes import GuardLimits
 
 PATIENCE = 4
 """A step whose figures are not in order after so many times its hold is given up."""
+ENOUGH_FOR_P99 = 1_000
+"""Of fewer requests the p99 is one of the ten slowest, and chance."""
 LOOK_EVERY_S = 1.0
 
 
@@ -156,11 +159,11 @@ def _trouble(limits: GuardLimits, vitals: Vitals) -> str | None:
     if vitals.requests < limits.min_observations:
         return f"it has had {vitals.requests} of the {limits.min_observations} requests that a step needs"
     most = limits.max_error_rate
-    if most is not None and vitals.error_rate > max(most, vitals.baseline_error_rate):
+    if most is not None and vitals.error_rate > max(most, vitals.baseline_error_rate) + _chance(most, vitals.requests):
         return f"it fails {vitals.error_rate:.1%} of its requests, and {most:.1%} are allowed"
     pairs = ((vitals.p50_ms, vitals.baseline_p50_ms, "median"), (vitals.p99_ms, vitals.baseline_p99_ms, "p99"))
-    for own, baseline, name in pairs:
-        ratio = limits.max_latency_ratio
+    ratio = limits.max_latency_ratio
+    for own, baseline, name in pairs if vitals.requests >= ENOUGH_FOR_P99 else pairs[:1]:
         if ratio is not None and own is not None and baseline is not None and own > ratio * baseline:
             return f"its {name} is {own:.0f} ms, and {ratio:g} times the baseline's {baseline:.0f} ms are allowed"
     least = limits.min_agreement
@@ -169,3 +172,8 @@ def _trouble(limits: GuardLimits, vitals: Vitals) -> str | None:
             f"its orders agree with the baseline's by {vitals.agreement:.2f} (Kendall's tau), and {least:g} is wanted"
         )
     return None
+
+
+def _chance(rate: float, requests: int) -> float:
+    """Two standard errors of a rate that is as it may be: with few requests a failure or two says nothing."""
+    return 2 * math.sqrt(rate * (1 - rate) / requests)

@@ -21,8 +21,9 @@ GOOD = Vitals(25, 200, 1, 40.0, 90.0, 0.004, 38.0, 95.0, 0.8)
         (1, 60.0, GOOD, Advance(2)),
         (2, 60.0, GOOD, Promote()),
         (0, 60.0, replace(GOOD, requests=49), Hold("it has had 49 of the 50 requests that a step needs")),
-        (0, 60.0, replace(GOOD, failures=3), Hold("it fails 1.5% of its requests, and 1.0% are allowed")),
-        (0, 60.0, replace(GOOD, failures=3, baseline_error_rate=0.02), Advance(1)),
+        (0, 60.0, replace(GOOD, failures=6), Hold("it fails 3.0% of its requests, and 1.0% are allowed")),
+        (0, 60.0, replace(GOOD, failures=4), Advance(1)),
+        (0, 60.0, replace(GOOD, failures=6, baseline_error_rate=0.02), Advance(1)),
         (
             0,
             60.0,
@@ -32,18 +33,19 @@ GOOD = Vitals(25, 200, 1, 40.0, 90.0, 0.004, 38.0, 95.0, 0.8)
         (
             0,
             60.0,
-            replace(GOOD, p99_ms=150.0),
+            replace(GOOD, requests=1_000, p99_ms=150.0),
             Hold("its p99 is 150 ms, and 1.5 times the baseline's 95 ms are allowed"),
         ),
-        (0, 60.0, replace(GOOD, p99_ms=150.0, baseline_p99_ms=None), Advance(1)),
+        (0, 60.0, replace(GOOD, requests=1_000, p99_ms=150.0, baseline_p99_ms=None), Advance(1)),
         (
             0,
             60.0,
             replace(GOOD, agreement=0.1),
             Hold("its orders agree with the baseline's by 0.10 (Kendall's tau), and 0.2 is wanted"),
         ),
+        (0, 60.0, replace(GOOD, p99_ms=150.0), Advance(1)),
         (0, 60.0, replace(GOOD, agreement=None), Advance(1)),
-        (0, PATIENCE * 60.0, replace(GOOD, p99_ms=150.0, p50_ms=40.0), None),
+        (0, PATIENCE * 60.0, replace(GOOD, p50_ms=60.0), None),
         (0, 1.0, replace(GOOD, percent=0.0, aborted_because="canary aborted: slow"), Abort("canary aborted: slow")),
         (0, 1.0, replace(GOOD, percent=0.0), Abort("its weight was taken by somebody else")),
     ],
@@ -134,7 +136,7 @@ def test_a_canary_with_few_requests_is_held_longer() -> None:
 
 
 def test_a_canary_that_never_gets_in_order_is_aborted() -> None:
-    lever = FakeLever(FakeTime(), lambda _: replace(GOOD, p99_ms=500.0))
+    lever = FakeLever(FakeTime(), lambda _: replace(GOOD, p50_ms=500.0))
     ended, steps = _roll(lever)
     assert isinstance(ended, Abort)
     assert lever.moved == ["aborted"]
