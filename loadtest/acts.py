@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from rich.table import Table
 
+from loadtest.callers import Kept
 from loadtest.phases import percentile
-from loadtest.service import Answer, failures
+from loadtest.service import failures
 
 HEADINGS = ("act", "s", "requests", "failed", "p50 ms", "p99 ms", "aborted after s", "settled after s", "answered by")
 Lane = Mapping[str, Any]
@@ -34,14 +35,6 @@ class Story:
     hold_s: float
     percent: float
     """Of the bad canaries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept(Answer):
-    """An answer, when it was asked for, and who gave it."""
-
-    asked: float = 0.0
-    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Any, Protocol
 
 from loadtest.service import Answer, Body
@@ -31,6 +32,18 @@ def arrivals(rate: float, seed: int) -> Iterator[float]:
     while True:
         at += rng.expovariate(rate)
         yield at
+
+
+def ramp(from_rate: float, to_rate: float, seconds: float, seed: int) -> Iterator[float]:
+    """Seconds to each arrival of a Poisson process whose rate goes from one to the other, in a straight line.
+
+    By thinning: arrivals at the highest rate, each kept with the probability of its time's rate.
+    """
+    highest = max(from_rate, to_rate)
+    kept = random.Random(f"kept {seed}")  # with the arrivals' own seed, both would draw the same numbers
+    for at in takewhile(lambda at: at < seconds, arrivals(highest, seed)):
+        if kept.random() * highest < from_rate + (to_rate - from_rate) * at / seconds:
+            yield at
 
 
 async def open_loop(

@@ -83,22 +83,34 @@ class Service:
                 sys.exit(f"error: {self._http.base_url} answered {response.status_code}: {response.text[:300]}")
 
 
+def client(url: str, key: str | None = None) -> httpx.AsyncClient:
+    """To the service at a URL, without a limit to connections."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    return httpx.AsyncClient(base_url=url.rstrip("/"), headers=headers, limits=limits, timeout=TIMEOUT_S)
+
+
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Service]:
-    """The service at a URL, without a limit to connections."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    headers = {"Content-Type": "application/json"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=TIMEOUT_S) as http:
+    """The service at a URL."""
+    async with client(url) as http:
         yield Service(http)
 
 
-def write_bodies(questions: Sequence[Question], model: str | None) -> list[Body]:
-    """A body a question."""
+def checked(response: httpx.Response) -> httpx.Response:
+    """The response; ends the program with the service's words if it is an error."""
+    if response.is_error:
+        sys.exit(f"error: {response.request.url.path} answered {response.status_code}: {response.text[:300]}")
+    return response
+
+
+def write_bodies(questions: Sequence[Question], model: str | None, **bounds: float) -> list[Body]:
+    """A body a question; `bounds` are what the answer may cost, as the service names them."""
     named = {"model": model} if model else {}
     return [
         Body(
             json.dumps(
-                {**named, "query": question.query, "documents": [t + STAMP for t in question.documents]}
+                {**named, **bounds, "query": question.query, "documents": [t + STAMP for t in question.documents]}
             ).encode(),
             len(question.documents),
         )

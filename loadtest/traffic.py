@@ -6,7 +6,6 @@ stopped by the service itself, and a change is taken back. Every request is kept
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,10 +18,12 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from loadtest.acts import Act, Change, Kept, Lane, Story, changes, lane, table
+from loadtest.acts import Act, Change, Lane, Story, changes, lane, table
+from loadtest.callers import Callers
+from loadtest.listing import list_models
 from loadtest.loops import arrivals, open_loop
 from loadtest.questions import questions_from, sized
-from loadtest.service import Answer, Body, write_bodies
+from loadtest.service import Body, checked, client, write_bodies
 
 LOOK_EVERY_S = 0.2
 ABORTED_WITHIN_S = 180.0
@@ -39,44 +40,22 @@ class RouteOperator:
 
     async def put(self, *lanes: Lane) -> None:
         """These lanes from now on."""
-        _checked(await self._http.put(f"/admin/routes/{self._route}", json={"lanes": lanes}))
+        checked(await self._http.put(f"/admin/routes/{self._route}", json={"lanes": lanes}))
 
     async def undo(self) -> None:
         """The last change taken back."""
-        _checked(await self._http.post("/admin/routes/undo"))
+        checked(await self._http.post("/admin/routes/undo"))
 
     async def aborted_after_s(self, canary: str) -> float | None:
         """Seconds until the canary had no weight any more, or None when that took too long."""
         began = time.perf_counter()
         while (after_s := time.perf_counter() - began) < ABORTED_WITHIN_S:
-            shown = _checked(await self._http.get("/admin/routes")).json()
+            shown = checked(await self._http.get("/admin/routes")).json()
             [lanes] = [route["terms"]["lanes"] for route in shown["routes"] if route["name"] == self._route]
             if any(each["variant"] == canary and each["weight"] == 0 for each in lanes):
                 return after_s
             await asyncio.sleep(LOOK_EVERY_S)
         return None
-
-
-class Callers:
-    """Who asks the route, and keeps what came."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self._http = http
-        self.answers: list[Kept] = []
-
-    async def ask(self, body: Body, due: float) -> Answer:
-        """Ask now; `due` is when it should have been."""
-        asked = time.perf_counter()
-        try:
-            response = await self._http.post("/v1/rerank", content=body.stamped(len(self.answers)))
-        except httpx.HTTPError as error:
-            answer = Kept(due, time.perf_counter(), 0, type(error).__name__, asked)
-        else:
-            failure = None if response.status_code == 200 else str(response.status_code)
-            model = response.headers.get("x-rerank-model", "")
-            answer = Kept(due, time.perf_counter(), body.documents, failure, asked, model)
-        self.answers.append(answer)
-        return answer
 
 
 def traffic(
@@ -100,7 +79,7 @@ def traffic(
     """Move traffic under steady load, and count what callers notice."""
     story = Story(baseline, candidate, [name for name in bad.split(",") if name], hold, percent)
     bodies = write_bodies(sized(questions_from(run), documents), route)
-    acts = asyncio.run(play(url.rstrip("/"), key, route, story, bodies, rate))
+    acts = asyncio.run(play(url, key, route, story, bodies, rate))
     Console().print(table(acts), crop=False)
     if to is not None:
         to.write_text(json.dumps([asdict(act) for act in acts], indent=2) + "\n", encoding="utf-8")
@@ -108,11 +87,8 @@ def traffic(
 
 async def play(url: str, key: str | None, route: str, story: Story, bodies: Sequence[Body], rate: float) -> list[Act]:
     """The whole story."""
-    headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=300.0) as http:
-        listed = _checked(await http.get("/v1/models")).json()["data"]
-        ids = {model["name"]: model["id"] for model in listed}
+    async with client(url, key) as http:
+        ids = {name: model for model, name in (await list_models(http)).names.items()}
         operator, callers = RouteOperator(http, route), Callers(http)
         await operator.put(lane(story.baseline, 100))
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -142,12 +118,6 @@ async def _act(change: Change, operator: RouteOperator, hold_s: float) -> Act:
         hold_s *= AFTER_ABORT
     await asyncio.sleep(hold_s)
     return Act(change.name, began, time.perf_counter() - began, aborted_after_s)
-
-
-def _checked(response: httpx.Response) -> httpx.Response:
-    if response.is_error:
-        sys.exit(f"error: {response.request.url.path} answered {response.status_code}: {response.text[:300]}")
-    return response
 
 
 if __name__ == "__main__":

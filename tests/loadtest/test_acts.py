@@ -3,7 +3,8 @@
 import pytest
 from rich.console import Console
 
-from loadtest.acts import Act, Kept, Lane, Story, changes, table
+from loadtest.acts import Act, Lane, Story, changes, table
+from loadtest.callers import Kept
 
 STORY = Story("old", "new", ["bad"], hold_s=10.0, percent=20.0)
 
