@@ -24,7 +24,7 @@ from loadtest.phases import percentile
 from loadtest.questions import questions_from, sized
 from loadtest.service import Body, client, failures, write_bodies
 
-HEADINGS = ("model", "requests/s", "requests", "failed", "actual p50 ms", "ratio p50", "ratio p90", "|ratio - 1| p90")
+HEADINGS = ("model", "per s", "requests", "failed", "p50 ms", "ratio p50", "ratio p90", "off p90")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ def prediction(
 
     Requests come at random times (Poisson), to one model at a time. Predicted: the header x-rerank-predicted-ms.
     Actual: from sending the request to its answer, so HTTP and this client are in it, which the service does not
-    predict. A ratio is actual / predicted, of one answer: 1 is right, above 1 the answer was late. Failed requests
-    have no ratio.
+    predict; p50 ms is its median. A ratio is actual / predicted, of one answer: 1 is right, above 1 the answer was
+    late. Off is |ratio - 1|. Failed requests have no ratio.
     """
     steps = Steps(_numbers(rates), seconds, seed)
     questions = sized(questions_from(run), documents)
@@ -126,7 +126,7 @@ def table(fits: Sequence[Fit]) -> Table:
     """A row a model and rate."""
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for heading in HEADINGS:
-        shown.add_column(heading, justify="left" if heading == "model" else "right")
+        shown.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=heading != "failed")
     for fit in fits:
         failed = ", ".join(f"{number} x {failure}" for failure, number in fit.failures.items()) or "0"
         figures = ((fit.p50_ms, ",.0f"), (fit.ratio_p50, ".2f"), (fit.ratio_p90, ".2f"), (fit.off_p90, ".2f"))

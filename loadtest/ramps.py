@@ -63,7 +63,8 @@ def table(ramps: Sequence[Ramp]) -> Table:
     """A row a ramp."""
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for heading in HEADINGS:
-        shown.add_column(heading, justify="left" if heading in {"model", "answered by"} else "right")
+        wraps = heading in {"failed", "answered by"}
+        shown.add_column(heading, justify="left" if heading in {"model", "answered by"} else "right", no_wrap=not wraps)
     for ramp in ramps:
         failed = ", ".join(f"{number} x {failure}" for failure, number in ramp.failures.items()) or "0"
         by = ", ".join(f"{name} {share:.0%}" for name, share in ramp.models.items())

@@ -1,11 +1,12 @@
 """A fake service on a real socket: it ranks in the order that documents came in, as late and as badly as it is told.
 
-It stands in for any peer that answers POST /v1/rerank. It works on one request at a time.
+It stands in for any peer that answers POST /v1/rerank, and lists the models that it is given on GET /v1/models. It
+works on one request at a time.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ class Reply:
     missing: int = 0
     """Documents that the ranking lacks."""
     hang_up: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -37,7 +39,9 @@ class FakePeer:
 
 
 @contextmanager
-def fake_peer(reply: Callable[[int, dict[str, Any]], Reply]) -> Iterator[FakePeer]:
+def fake_peer(
+    reply: Callable[[int, dict[str, Any]], Reply], models: Sequence[dict[str, Any]] = ()
+) -> Iterator[FakePeer]:
     peer = FakePeer(reply)
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,9 +61,16 @@ def fake_peer(reply: Callable[[int, dict[str, Any]], Reply]) -> Iterator[FakePee
                 self.close_connection = True
                 return
             ranked = range(len(body["documents"]) - told.missing)
-            content = json.dumps({"results": [{"index": i, "relevance_score": 0.5} for i in ranked]}).encode()
-            self.send_response(told.status)
-            self.send_header("Content-Length", str(len(content)))
+            self.send(told.status, told.headers, {"results": [{"index": i, "relevance_score": 0.5} for i in ranked]})
+
+        def do_GET(self) -> None:
+            self.send(200, {}, {"data": models})
+
+        def send(self, status: int, headers: Mapping[str, str], body: dict[str, Any]) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in (*headers.items(), ("Content-Length", str(len(content)))):
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
