@@ -23,6 +23,8 @@ from loadtest.ramps import Ramp, ramp_of, table
 from loadtest.service import Body, client, write_bodies
 
 AUTO = "auto"
+FILE_WIDTH = 140
+"""Of what is piped: rich takes 80 for it, which leaves the last column a few letters."""
 REST_S = 2.0
 """Between two ramps: a service that watches its own load has time to see that it is idle."""
 
@@ -66,7 +68,10 @@ def budget(
     bodies = {AUTO: write_bodies(questions, AUTO, max_latency_ms=max_latency_ms)}
     bodies |= {name: write_bodies(questions, name) for name in models.split(",")}
     ramps = asyncio.run(measure(url, key, bodies, climb))
-    Console().print(table(ramps), crop=False)
+    console = Console()
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    console.print(table(ramps), crop=False)
     if to is not None:
         asked = {"url": url, "run": run.name if run else None, "documents": documents, **asdict(climb)}
         measured = {"asked": asked, "ramps": [asdict(each) for each in ramps]}

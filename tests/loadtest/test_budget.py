@@ -117,7 +117,7 @@ def test_the_command_prints_and_writes_what_it_measured(tmp_path: Path, monkeypa
     rates = ["--from-rate", "20", "--to-rate", "40", "--seconds", "0.3", "--documents", "2"]
     with fake_peer(answer, MODELS) as peer:
         options = ["--url", peer.url, "--models", "big", *rates, "--json", str(tmp_path / "figures.json")]
-        result = CliRunner().invoke(APP, options, env={"COLUMNS": "160"})
+        result = CliRunner().invoke(APP, options)
     assert result.exit_code == 0, result.output
     written = json.loads((tmp_path / "figures.json").read_text())
     auto, big = written["ramps"]
