@@ -24,6 +24,10 @@ TOKENS_PER_PUBLISHED_DOCUMENT = 90.0
 MOST_ON_THE_WAY_S = 0.5
 """A job that was longer between router and scorer waited for a replica to start, or was sent twice: nothing to expect
 of the next. Counted, a start of 6.7 s had requests of 20 ms predicted to take seconds."""
+FORGOTTEN_HALF_S = 30.0
+"""In which what came on top counts half, when no job is answered: it is what a busy machine adds, and a variant that is
+not chosen because of it would never show that the machine is idle again. Without, a bad minute had one of two variants
+passed over for good (`loadtest/results/budget-two-cores.md`)."""
 NEWEST = 0.1
 """Part of the newest sample in a decayed mean: the last ten or so decide it."""
 
@@ -80,6 +84,8 @@ class _Known:
 
     characters_per_token: DecayedMean = field(default_factory=lambda: DecayedMean(CHARACTERS_PER_TOKEN))
     overhead_s: DecayedMean = field(default_factory=lambda: DecayedMean(0.0))
+    answered: float = 0.0
+    """When a job was answered last."""
     pace: float | None = None
     """Padded tokens a second."""
     on_device: float = 0.0
@@ -115,6 +121,10 @@ class _Known:
         """Tokens that go before a job of so many."""
         return self.on_device + sum(job.tokens for job in self.waiting if job.apparent_tokens <= tokens)
 
+    def on_top_s(self, now: float) -> float:
+        """What to expect beside queue and own tokens: what was seen, the less of it the longer ago."""
+        return float(self.overhead_s.value * 0.5 ** ((now - self.answered) / FORGOTTEN_HALF_S))
+
     def learn_pace(self, load: Load, inference_s: float) -> None:
         """The scorer's own, once it has one; until then the best that a job has shown.
 
@@ -140,7 +150,7 @@ class Predictor:
         known, pace = self._of(variant), self._pace(variant)
         known.drain(pace, self._clock())
         tokens = known.tokens_of(extent)
-        return 1_000 * ((known.ahead_of(tokens) + tokens) / pace + known.overhead_s.value)
+        return 1_000 * ((known.ahead_of(tokens) + tokens) / pace + known.on_top_s(self._clock()))
 
     def sent(self, variant: Variant, extent: Extent) -> None:
         """A job is on its way, and will be in the queue of those that follow."""
@@ -164,7 +174,9 @@ class Predictor:
         in_scorer_s = (timings.queue_ms + timings.tokenize_ms + timings.inference_ms) / 1_000
         if took_s - in_scorer_s < MOST_ON_THE_WAY_S:
             # Not below none: a pace that is told too low would have small jobs take no time at all.
+            known.overhead_s.value = known.on_top_s(self._clock())
             known.overhead_s.add(max(0.0, took_s - timings.queue_ms / 1_000 - own_s))
+            known.answered = self._clock()
 
     def _of(self, variant: Variant) -> _Known:
         return self._known.setdefault(variant.name, _Known())

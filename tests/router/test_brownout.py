@@ -88,6 +88,16 @@ def test_when_the_load_is_gone_the_lanes_answer_again_soon(simulation: Simulatio
     assert simulation.rungs[-1][1] == 0
 
 
+@pytest.mark.parametrize("lasted_s", [60, 600])
+def test_however_long_it_lasted_a_load_that_is_gone_is_not_waited_for(simulation: Simulation, lasted_s: float) -> None:
+    simulation.run(lasted_s, rate=20)
+    began = simulation.clock.now
+    simulation.run(60, rate=3)
+    back = next(at for at, rung in simulation.rungs if at > began and rung == 0)
+    assert back - began < 2 * FIRST_HOLD_S
+    assert all(rung == 0 for at, rung in simulation.rungs if at > back)
+
+
 def test_a_trial_that_holds_makes_the_next_trouble_a_first_one(simulation: Simulation) -> None:
     simulation.run(100, rate=20)
     simulation.run(300, rate=2)

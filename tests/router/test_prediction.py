@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from serve_app.catalog import Catalog, Variant
-from serve_app.router.prediction import Extent, Predictor
+from serve_app.router.prediction import FORGOTTEN_HALF_S, Extent, Predictor
 from serve_app.scoring import Load, Reading, ScoreOutcome, Timings, Waiting
 from tests.fakes import FakeClock
 
@@ -164,6 +164,19 @@ def test_what_comes_on_top_is_learnt_without_the_queue(catalog: Catalog, predict
     for _ in range(3):
         predictor.answered(variant, extent, _outcome(Load(1_000, tokens_per_s=10_000), queue_ms=500.0), 0.607)
     assert predictor.milliseconds(variant, extent) == pytest.approx(107)
+
+
+def test_what_came_on_top_long_ago_is_expected_less(catalog: Catalog, clock: FakeClock, predictor: Predictor) -> None:
+    """Else a variant that was slow for a minute would not be chosen, and never show that it is not any more."""
+    variant, extent = catalog.variants["minilm-l6"], _extent(10, 420)
+    predictor.answered(variant, extent, _outcome(Load(1_000, tokens_per_s=10_000)), 0.5)
+    assert predictor.milliseconds(variant, extent) == pytest.approx(500)
+    clock.now += FORGOTTEN_HALF_S
+    assert predictor.milliseconds(variant, extent) == pytest.approx(300)
+    clock.now += FORGOTTEN_HALF_S
+    assert predictor.milliseconds(variant, extent) == pytest.approx(200)
+    predictor.answered(variant, extent, _outcome(Load(1_000, tokens_per_s=10_000)), 0.2)
+    assert predictor.milliseconds(variant, extent) == pytest.approx(200)
 
 
 def test_a_start_is_not_expected_again(catalog: Catalog, predictor: Predictor) -> None:
