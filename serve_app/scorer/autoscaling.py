@@ -108,8 +108,9 @@ def _reports(ctx: Context) -> list[ReplicaDemand]:
 
 
 def _need(demand: Demand, aim: Aim, ctx: Context) -> Need:
-    need = replicas_needed(demand, aim, ctx.current_num_replicas, ctx.target_num_replicas)
-    if ctx.current_num_replicas and ctx.total_queued_requests >= 1 and need.replicas <= ctx.current_num_replicas:
+    running, target, queued = ctx.current_num_replicas, ctx.target_num_replicas, ctx.total_queued_requests
+    need = replicas_needed(demand, aim, running, target)
+    if running and queued >= 1 and need.replicas <= running:
         # Very small requests: the replicas hold as many as they may, and the devices are not what takes the time.
-        return Need(ctx.current_num_replicas + 1, "backlog", f"{ctx.total_queued_requests:.0f} requests find no place")
+        return Need(max(target, running + 1), "backlog", f"{queued:.0f} requests find no place in a replica")
     return need

@@ -77,9 +77,12 @@ def test_nothing_to_do_is_no_replica(policy: TokenPolicy) -> None:
     assert policy(_context({"a": ReplicaDemand(0, 0, 0, PACE)}, target=1, ongoing=1))[0] == 1
 
 
-def test_requests_that_no_replica_has_a_place_for_are_one_replica_more(policy: TokenPolicy) -> None:
-    assert policy(_context({"a": _busy(0.1)}, target=1, ongoing=300, queued=44))[0] == 2
-    assert policy(_context({"a": _busy(0.1)}, target=2, ongoing=300, queued=44))[0] == 2
+@pytest.mark.parametrize(("share", "target", "needed"), [(0.1, 1, 2), (0.1, 2, 2), (0.1, 4, 4), (5 * BUSY, 1, 5)])
+def test_requests_that_find_no_place_ask_for_a_replica_whatever_their_tokens(
+    policy: TokenPolicy, share: float, target: int, needed: int
+) -> None:
+    small = ReplicaDemand(share * PACE, share * PACE, 0, PACE)
+    assert policy(_context({"a": small}, target, ongoing=300, queued=44))[0] == needed
 
 
 def test_the_pace_outlives_the_replica_that_showed_it(policy: TokenPolicy) -> None:
