@@ -144,10 +144,10 @@ def _scaling(variant: Variant, at_once: bool, most_replicas: int | None) -> dict
     }
     if most == 1:
         return bounds  # to run or not to run Ray decides as well, and replicas need not report
-    target = {"latency_target_ms": serving.latency_target_ms}
+    aim = {"latency_target_ms": serving.latency_target_ms, "requests_in_replica": REQUESTS_IN_REPLICA}
     return {
         **bounds,
-        "policy": {"policy_function": SCALING_POLICY, "policy_kwargs": target},
+        "policy": {"policy_function": SCALING_POLICY, "policy_kwargs": aim},
         # The environment variables that are to replace this field are read by nobody yet (ray 2.60.0).
         "metrics_interval_s": pacing.report_every_s,
         "look_back_period_s": pacing.look_back_s,

@@ -88,8 +88,9 @@ def replicas_needed(demand: Demand, aim: Aim, running: int, target: int) -> Need
     told = f"{arriving:,.0f} tokens/s arrive, {late:,.0f} wait too long, a replica does {pace:,.0f} tokens/s"
     if up > target:
         return Need(up, "arrivals" if by_rate >= by_backlog - starting else "backlog", told)
-    stay = _whole(max(by_rate / LET_GO, by_backlog))
-    return Need(stay, "spare", told) if stay < target else Need(target, "steady", told)
+    stay = _whole(by_rate / LET_GO)
+    # While anything waits too long none is let go, however little arrives: those who wait may hold back what they send.
+    return Need(stay, "spare", told) if stay < target and not late else Need(target, "steady", told)
 
 
 def _late_tokens(demand: Demand, pace: float, aim: Aim, running: int) -> float:

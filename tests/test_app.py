@@ -18,7 +18,7 @@ def test_a_gpu_replica_takes_the_share_that_the_catalog_gives(catalog: Catalog) 
 def test_replicas_are_scaled_by_tokens_towards_the_target_of_the_catalog(catalog: Catalog) -> None:
     scaling = deployment_options(catalog.variants["minilm-l6"], False, "cuda", AppArgs())["autoscaling_config"]
     assert (scaling["min_replicas"], scaling["initial_replicas"], scaling["max_replicas"]) == (0, 0, 8)
-    assert scaling["policy"]["policy_kwargs"] == {"latency_target_ms": 500}
+    assert scaling["policy"]["policy_kwargs"] == {"latency_target_ms": 500, "requests_in_replica": 256}
     assert scaling["look_back_period_s"] > scaling["metrics_interval_s"]
     assert scaling["upscale_delay_s"] < scaling["downscale_delay_s"] < scaling["downscale_to_zero_delay_s"]
 

@@ -33,6 +33,7 @@ def _demand(arriving: float = 0.0, waiting: float = 0.0, request: float = 500.0,
         (_demand(3_000, waiting=6_000 + 5 * CATCH_UP_S * PACE), 4, 6, 6, "steady"),  # two of the five are starting
         (_demand(700, waiting=1.0, request=2_500), 1, 1, 1, "steady"),  # it alone takes longer than the target
         (_demand(10), 5, 5, 1, "spare"),
+        (_demand(10, waiting=5 * 1.5 * PACE + 1), 5, 5, 5, "steady"),  # something waits too long
         (_demand(3 * BUSY * LET_GO * PACE), 4, 4, 3, "spare"),
         (_demand(3 * BUSY * LET_GO * PACE + 1), 4, 4, 4, "steady"),  # three would do, and be too busy to stay three
     ],

@@ -15,6 +15,8 @@ from serve_app import metrics
 from serve_app.autoscaling import Aim, Demand, Need, replicas_needed
 from serve_app.scorer.demand import ReplicaDemand, variant_demand
 
+FULL = 0.8
+"""Part of the places in a replica that are taken when requests find none: they are spread over replicas by chance."""
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the controller's log
 
 
@@ -46,8 +48,10 @@ class Context(Protocol):
 class TokenPolicy:
     """One a deployment; Ray makes it anew when the deployment is deployed again."""
 
-    def __init__(self, latency_target_ms: float) -> None:
+    def __init__(self, latency_target_ms: float, requests_in_replica: int) -> None:
+        """`requests_in_replica`: so many one replica holds at once."""
         self._aim = Aim(latency_target_ms / 1_000)
+        self._places = requests_in_replica
         self._pace = 0.0
         """The last one known: replicas that replace all others have yet to show theirs."""
         self._told: tuple[int, str] | None = None
@@ -60,9 +64,19 @@ class TokenPolicy:
             return ctx.target_num_replicas, {}  # up, and has not reported yet: what it sees is not known
         demand = variant_demand(reports, ctx.total_queued_requests, ctx.total_num_requests, self._pace)
         self._pace = demand.tokens_per_s or 0.0
-        need = _need(demand, self._aim, ctx)
+        need = self._need(demand, ctx)
         self._tell(ctx, demand, need)
         return need.replicas, {}
+
+    def _need(self, demand: Demand, ctx: Context) -> Need:
+        running, target, queued = ctx.current_num_replicas, ctx.target_num_replicas, ctx.total_queued_requests
+        need = replicas_needed(demand, self._aim, running, target)
+        # That some wait is not enough: Ray's figures are means, and a variant that has just woken had all of them wait.
+        full = running and queued >= 1 and demand.requests - queued >= FULL * running * self._places
+        if full and need.replicas <= running:
+            # Very small requests: the devices are not what takes the time.
+            return Need(max(target, running + 1), "backlog", f"{queued:.0f} requests find no place in a replica")
+        return need
 
     def _tell(self, ctx: Context, demand: Demand, need: Need) -> None:
         """Once a decision, and not ten times a second."""
@@ -105,12 +119,3 @@ def _reports(ctx: Context) -> list[ReplicaDemand]:
             if series:
                 newest.setdefault(replica, {})[name] = series[-1].value
     return [ReplicaDemand.of(figures) for figures in newest.values()]
-
-
-def _need(demand: Demand, aim: Aim, ctx: Context) -> Need:
-    running, target, queued = ctx.current_num_replicas, ctx.target_num_replicas, ctx.total_queued_requests
-    need = replicas_needed(demand, aim, running, target)
-    if running and queued >= 1 and need.replicas <= running:
-        # Very small requests: the replicas hold as many as they may, and the devices are not what takes the time.
-        return Need(max(target, running + 1), "backlog", f"{queued:.0f} requests find no place in a replica")
-    return need

@@ -53,7 +53,7 @@ def _context(
 
 @pytest.fixture
 def policy() -> TokenPolicy:
-    return TokenPolicy(latency_target_ms=500)
+    return TokenPolicy(latency_target_ms=500, requests_in_replica=256)
 
 
 def _busy(share: float) -> ReplicaDemand:
@@ -83,6 +83,10 @@ def test_requests_that_find_no_place_ask_for_a_replica_whatever_their_tokens(
 ) -> None:
     small = ReplicaDemand(share * PACE, share * PACE, 0, PACE)
     assert policy(_context({"a": small}, target, ongoing=300, queued=44))[0] == needed
+
+
+def test_a_variant_that_has_just_woken_had_requests_wait_and_needs_no_more_for_it(policy: TokenPolicy) -> None:
+    assert policy(_context({"a": _busy(0.1)}, target=1, ongoing=8, queued=6))[0] == 1
 
 
 def test_the_pace_outlives_the_replica_that_showed_it(policy: TokenPolicy) -> None:
