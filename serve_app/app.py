@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from ray import serve
 from ray.serve import Application
 
+from serve_app.autoscaling import Pacing
 from serve_app.catalog import Catalog, Dtype, Variant
 from serve_app.catalog_file import default_catalog_path, load_catalog, load_routes
 from serve_app.errors import ConfigurationError
@@ -29,6 +30,7 @@ REQUESTS_IN_QUEUE = 1_024
 REQUESTS_IN_ROUTER = 1_024
 DRAIN_MARGIN_S = 10.0
 DESK = "traffic-desk"
+SCALING_POLICY = "serve_app.scorer.autoscaling:TokenPolicy"
 _log = logging.getLogger("ray.serve")
 
 
@@ -47,6 +49,9 @@ class AppArgs(BaseModel):
     models_dir: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Dtype | None = None
+    accelerator: Annotated[str, Field(min_length=1)] | None = None
+    """Each replica reserves its share of a GPU of this kind, as Ray calls it (`V100`): nodes with others are not taken.
+    With device cpu it computes on the CPU all the same, so that scaling can be rehearsed where there are no GPUs."""
     threads_per_scorer: Annotated[int, Field(ge=1)] = 1
     reserve_cpus: bool = True
     """Whether each replica reserves its CPUs in Ray. On one machine that all variants share, the second would then
@@ -153,21 +158,43 @@ def _device(args: AppArgs) -> Device:
 def deployment_options(variant: Variant, at_once: bool, device: Device, args: AppArgs) -> dict[str, Any]:
     """How Ray Serve runs a variant: from no replica (one when it starts `at_once`) to many, each on its GPU share."""
     resources: dict[str, Any] = {"num_cpus": args.threads_per_scorer if args.reserve_cpus else 0}
-    if device == "cuda":
+    if device == "cuda" or args.accelerator:
         resources["num_gpus"] = variant.serving.gpu_share
-    fewest = max(variant.serving.min_replicas, int(at_once))
-    most = min(variant.serving.max_replicas, args.most_replicas or variant.serving.max_replicas)
+    if args.accelerator:
+        resources["accelerator_type"] = args.accelerator
     return {
         "name": variant.name,
         "max_ongoing_requests": REQUESTS_IN_REPLICA,
         "max_queued_requests": REQUESTS_IN_QUEUE,
         "graceful_shutdown_timeout_s": _drain_s(args),
         "ray_actor_options": resources,
-        "autoscaling_config": {
-            "min_replicas": fewest,
-            "initial_replicas": fewest,
-            "max_replicas": max(fewest, most),
-        },
+        "autoscaling_config": _scaling(variant, at_once, args.most_replicas),
+    }
+
+
+def _scaling(variant: Variant, at_once: bool, most_replicas: int | None) -> dict[str, Any]:
+    """Between which bounds, by which policy, how fast."""
+    serving, pacing = variant.serving, Pacing()
+    fewest = max(serving.min_replicas, int(at_once))
+    most = max(fewest, min(serving.max_replicas, most_replicas or serving.max_replicas))
+    bounds = {
+        "min_replicas": fewest,
+        "initial_replicas": fewest,
+        "max_replicas": most,
+        "downscale_to_zero_delay_s": serving.idle_after_s,
+    }
+    if most == 1:
+        return bounds  # to run or not to run Ray decides as well, and replicas need not report
+    aim = {"latency_target_ms": serving.latency_target_ms, "requests_in_replica": REQUESTS_IN_REPLICA}
+    return {
+        **bounds,
+        "policy": {"policy_function": SCALING_POLICY, "policy_kwargs": aim},
+        # The environment variables that are to replace this field are read by nobody yet (ray 2.60.0).
+        "metrics_interval_s": pacing.report_every_s,
+        "look_back_period_s": pacing.look_back_s,
+        "upscale_delay_s": pacing.up_after_s,
+        "downscale_delay_s": pacing.down_after_s,
+        "downscaling_factor": pacing.down_share,
     }
 
 

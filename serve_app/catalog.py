@@ -66,6 +66,8 @@ class Shape(Block):
     feed_forward: Annotated[int, Field(ge=1)]
 
 
+TARGET_DOCUMENTS = 100
+"""Of the request that `latency_target_ms` is about."""
 Dtype = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 
 
@@ -78,6 +80,10 @@ class Serving(Block):
     max_replicas: Annotated[int, Field(ge=1)] = 8
     token_budget: Annotated[int, Field(ge=512)]
     """Padded tokens of one forward pass on a GPU."""
+    latency_target_ms: Annotated[float, Field(gt=0)]
+    """Within this a request of TARGET_DOCUMENTS is answered, waiting included: replicas are added for it."""
+    idle_after_s: Annotated[float, Field(ge=0)] = 600.0
+    """A variant that nobody asks for so long has no replica, where min_replicas is 0."""
     dtype: Dtype = "auto"
     """`auto`: the fastest that the device computes natively."""
 
@@ -113,6 +119,17 @@ class Variant(Block):
     """US dollars for 1,000 documents."""
     figures: Figures
     serving: Serving
+
+    @model_validator(mode="after")
+    def _check_target(self) -> Self:
+        share, target = self.serving.gpu_share, self.serving.latency_target_ms
+        alone_ms = 1_000 * TARGET_DOCUMENTS / (self.figures.docs_per_second_v100 * share)
+        if alone_ms > target:
+            raise ValueError(
+                f"latency_target_ms is {target:g}, and {TARGET_DOCUMENTS} documents alone take {alone_ms:.0f} on "
+                f"{share:g} of a V100: no number of replicas helps; allow more, or a larger gpu_share"
+            )
+        return self
 
     @property
     def id(self) -> str:

@@ -99,3 +99,16 @@ CANARIES_ABORTED = Counter(
 )
 LEDGER_BEHIND_S = Gauge("rerank_ledger_behind_seconds", "For how long usage may have been counted that is not written.")
 ROUTES_VERSION = Gauge("rerank_routes_version", "Version of the routes that the desk holds.")
+NEEDED_REPLICAS = Gauge(
+    "rerank_needed_replicas", "Replicas that the autoscaling policy asks for, before bounds and delays.", ("variant",)
+)
+ARRIVING_TOKENS = Gauge(
+    "rerank_arriving_tokens_per_second", "Padded tokens that arrive, as the autoscaling policy sees it.", ("variant",)
+)
+WAITING_TOKENS = Gauge("rerank_waiting_tokens", "Padded tokens that another replica could have begun.", ("variant",))
+REPLICA_PACE = Gauge(
+    "rerank_replica_tokens_per_second", "Padded tokens that one replica gets through; 0 while unknown.", ("variant",)
+)
+SCALING_DECISIONS = Counter(
+    "rerank_scaling_decisions_total", "Decisions for more or fewer replicas.", ("variant", "reason")
+)

@@ -13,7 +13,20 @@ from serve_app.settings import Limits
 def test_a_gpu_replica_takes_the_share_that_the_catalog_gives(catalog: Catalog) -> None:
     options = deployment_options(catalog.variants["minilm-l6"], False, "cuda", AppArgs(threads_per_scorer=2))
     assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 0.25}
-    assert options["autoscaling_config"] == {"min_replicas": 0, "initial_replicas": 0, "max_replicas": 8}
+
+
+def test_replicas_are_scaled_by_tokens_towards_the_target_of_the_catalog(catalog: Catalog) -> None:
+    scaling = deployment_options(catalog.variants["minilm-l6"], False, "cuda", AppArgs())["autoscaling_config"]
+    assert (scaling["min_replicas"], scaling["initial_replicas"], scaling["max_replicas"]) == (0, 0, 8)
+    assert scaling["policy"]["policy_kwargs"] == {"latency_target_ms": 500, "requests_in_replica": 256}
+    assert scaling["look_back_period_s"] > scaling["metrics_interval_s"]
+    assert scaling["upscale_delay_s"] < scaling["downscale_delay_s"] < scaling["downscale_to_zero_delay_s"]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_replicas_may_be_bound_to_one_kind_of_gpu(catalog: Catalog, device: Any) -> None:
+    options = deployment_options(catalog.variants["minilm-l6"], False, device, AppArgs(accelerator="V100"))
+    assert options["ray_actor_options"] == {"num_cpus": 1, "num_gpus": 0.25, "accelerator_type": "V100"}
 
 
 def test_a_replica_has_time_to_end_the_longest_request(catalog: Catalog) -> None:
@@ -26,7 +39,12 @@ def test_on_one_machine_a_replica_reserves_nothing_and_does_not_multiply(catalog
     args = AppArgs(threads_per_scorer=2, reserve_cpus=False, most_replicas=1)
     options = deployment_options(catalog.variants["minilm-l6"], True, "cpu", args)
     assert options["ray_actor_options"] == {"num_cpus": 0}
-    assert options["autoscaling_config"] == {"min_replicas": 1, "initial_replicas": 1, "max_replicas": 1}
+    assert options["autoscaling_config"] == {
+        "min_replicas": 1,
+        "initial_replicas": 1,
+        "max_replicas": 1,
+        "downscale_to_zero_delay_s": 600,
+    }
 
 
 def test_the_served_catalog_is_what_the_arguments_ask_for() -> None:

@@ -24,6 +24,8 @@ PUBLISHED = {  # hub id: NDCG@10 on TREC DL 2019, MRR@10 on MS MARCO dev, docs/s
     "sebastian-hofstaetter/distilbert-cat-margin_mse-T2-msmarco": (72.82, 37.88, 720),
 }
 
+SERVING = {"gpu_share": 0.5, "token_budget": 1024, "latency_target_ms": 500}
+
 
 def test_the_catalog_holds_the_published_table(catalog: Catalog) -> None:
     figures = {v.hub_id: v.figures for v in catalog.variants.values() if not v.bundled}
@@ -34,6 +36,13 @@ def test_prices_follow_the_rule_that_the_file_states(catalog: Catalog) -> None:
     for variant in catalog.variants.values():
         by_rule = 0.008 * 4_100 / variant.figures.docs_per_second_v100
         assert variant.price_per_1k_docs == pytest.approx(by_rule, abs=5e-5), variant.name
+
+
+def test_a_latency_target_is_about_twice_what_the_request_takes_alone(catalog: Catalog) -> None:
+    for variant in catalog.variants.values():
+        serving = variant.serving
+        alone_ms = 1_000 * 100 / (variant.figures.docs_per_second_v100 * serving.gpu_share)
+        assert 1.9 * alone_ms <= serving.latency_target_ms <= 2.4 * alone_ms, variant.name
 
 
 def test_the_pareto_front(catalog: Catalog) -> None:
@@ -88,8 +97,9 @@ def _edited(catalog: Catalog, **variant: Any) -> dict[str, Any]:
         ({"labels": 3}, "Input should be 1 or 2"),
         ({"hub_id": "../../etc"}, "String should match pattern"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
-        ({"serving": {"gpu_share": 1.5, "token_budget": 1024}}, "less than or equal to 1"),
-        ({"serving": {"gpu_share": 0.5, "token_budget": 1024, "min_replicas": 9}}, "is above max_replicas"),
+        ({"serving": SERVING | {"gpu_share": 1.5}}, "less than or equal to 1"),
+        ({"serving": SERVING | {"min_replicas": 9}}, "is above max_replicas"),
+        ({"serving": SERVING | {"latency_target_ms": 110}}, "100 documents alone take 111 on 0.5 of a V100"),
     ],
 )
 def test_a_wrong_variant_is_refused(catalog: Catalog, change: dict[str, Any], complaint: str) -> None:

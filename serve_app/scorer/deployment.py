@@ -15,6 +15,7 @@ from serve_app import metrics
 from serve_app.catalog import Variant
 from serve_app.errors import RerankError
 from serve_app.scorer.chunks import best_of
+from serve_app.scorer.demand import ReplicaDemand
 from serve_app.scorer.scheduler import Scheduler
 from serve_app.scorer.slices import Slice
 from serve_app.scoring import Device, ScoreJob, ScoreOutcome, ScorerState, Timings
@@ -118,6 +119,12 @@ class Scorer:
             return ScorerState("unavailable", reason=self._state.message)
         engine = self._state.model.engine
         return ScorerState("ready", device=engine.device, dtype=engine.dtype)
+
+    async def record_autoscaling_stats(self) -> dict[str, int | float]:
+        """What Ray Serve asks every few seconds, for the autoscaling policy; it counts as no request."""
+        state = self._state
+        demand = ReplicaDemand() if isinstance(state, RerankError) else state.scheduler.demand()
+        return demand.figures()
 
     @serve.batch(max_batch_size=SLICES_PER_BATCH, batch_wait_timeout_s=0, max_concurrent_batches=2)
     async def score_slices(self, slices: list[Slice]) -> list[list[float]]:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from serve_app.errors import DeadlineExceeded, EngineFailure, Overloaded, RerankError
+from serve_app.scorer.demand import Arrivals, ReplicaDemand
 from serve_app.scorer.packing import Row
 from serve_app.scorer.slices import Pace, Slice, SliceQueue, Work, cut
 from serve_app.scoring import Load
@@ -54,6 +55,7 @@ class Scheduler:
         self._callers: dict[Work, asyncio.Future[None]] = {}
         self._feeding: asyncio.Task[None] | None = None
         self._pace = Pace(token_budget)
+        self._arrivals = Arrivals()
         self._on_device = 0
 
     async def score(self, rows: Sequence[Row], timeout_s: float) -> Scored:
@@ -65,8 +67,9 @@ class Scheduler:
         came = self._clock()
         slices = deque(cut(rows, self._token_budget))
         work = Work(slices, came, came + timeout_s, [math.nan] * len(rows), len(rows))
-        self._require_time(work, timeout_s)
         tokens = work.tokens
+        self._arrivals.add(tokens, came)  # before it may be refused: that is demand as well
+        self._require_time(work, timeout_s)
         self._callers[work] = asyncio.get_running_loop().create_future()
         self._queue.add(work)
         if self._feeding is None or self._feeding.done():
@@ -80,6 +83,11 @@ class Scheduler:
         waited = max(0.0, now - came - work.inference_s)  # batches that overlap count twice
         load = Load(tokens, self._on_device, self._queue.waiting(now), self._pace.tokens_per_s)
         return Scored(tuple(work.logits), waited, work.inference_s, load)
+
+    def demand(self) -> ReplicaDemand:
+        """What is asked of it now."""
+        tokens, requests = self._arrivals.per_s(self._clock())
+        return ReplicaDemand(tokens, requests, self._queue.movable_tokens(), self._pace.tokens_per_s or 0.0)
 
     def _require_time(self, work: Work, timeout_s: float) -> None:
         if (pace := self._pace.tokens_per_s) is None:

@@ -92,6 +92,11 @@ class SliceQueue:
         """What waits, for those who predict how long the next request will."""
         return tuple(Waiting(work.tokens, _apparent_tokens(work, now)) for work in self._waiting)
 
+    def movable_tokens(self) -> int:
+        """What another queue could have begun: all that waits but the largest request."""
+        tokens = [work.tokens for work in self._waiting]
+        return sum(tokens) - max(tokens, default=0)
+
     def ahead_of(self, tokens: int, now: float) -> int:
         """Tokens that would go before a request of `tokens` that came now."""
         return sum(work.tokens for work in self._waiting if _apparent_tokens(work, now) <= tokens)

@@ -24,7 +24,11 @@ def test_every_variant_fits_its_share(variant: Variant) -> None:
 def test_memory_is_weights_activations_and_the_process() -> None:
     shape = Shape(layers=1, hidden=10, heads=2, feed_forward=40)
     variant = CATALOG.variants["minilm-l12"].model_copy(
-        update={"parameters": 1000, "shape": shape, "serving": Serving(gpu_share=1, token_budget=512)}
+        update={
+            "parameters": 1000,
+            "shape": shape,
+            "serving": Serving(gpu_share=1, token_budget=512, latency_target_ms=500),
+        }
     )
     memory = memory_of(variant)
     layer, scores = 2 * (6 * 10 + 2 * 40), 6 * 2 * 512

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from serve_app.errors import DeadlineExceeded, EngineFailure, Overloaded, WeightsInvalid
+from serve_app.scorer.demand import WINDOW_S, ReplicaDemand
 from serve_app.scorer.packing import Row
 from serve_app.scorer.scheduler import Scheduler
 from serve_app.scorer.slices import HALVED_EVERY_S
@@ -197,3 +198,17 @@ async def test_what_is_on_the_device_is_waited_for_too() -> None:
         await paced.scheduler.score(_rows(*[50] * 12), 5.0)
     await paced.device.finish()
     await running
+
+
+@pytest.mark.anyio
+async def test_what_is_asked_of_a_replica_counts_what_it_refuses(
+    scheduler: Scheduler, device: FakeDevice, clock: FakeClock
+) -> None:
+    first = asyncio.create_task(scheduler.score(_rows(100), 60))
+    await settle()
+    clock.now += 1.0
+    await device.finish()
+    await first
+    with pytest.raises(DeadlineExceeded):
+        await scheduler.score(_rows(50, 50), 0.1)
+    assert scheduler.demand() == ReplicaDemand(200 / WINDOW_S, 2 / WINDOW_S, 0, 100)

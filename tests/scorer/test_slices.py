@@ -106,3 +106,11 @@ def test_what_would_go_first_is_counted() -> None:
         queue.add(work)
     assert queue.ahead_of(30, 0.0) == 20 + 5_000
     assert queue.ahead_of(10, 0.0) == 5_000
+
+
+def test_another_queue_could_begin_all_but_the_largest_request() -> None:
+    queue = SliceQueue(BUDGET)
+    assert queue.movable_tokens() == 0
+    for lengths in ((90, 90, 90), (20,), (10, 10)):
+        queue.add(_work(*lengths))
+    assert queue.movable_tokens() == 40
