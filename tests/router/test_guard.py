@@ -53,7 +53,7 @@ def _first_breach(guard: Guard, windows: Iterator[tuple[Tally, Tally]]) -> tuple
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [World(), World(100, 0.5)], ids=["5% of 20/s", "50% of 100/s"])
 def test_a_thousand_that_are_as_good_are_let_be(world: World) -> None:
-    trial = Trial.of(world, Ways(), 1_000 if world == World() else 300)
+    trial = Trial.of(world, Ways(), 1_000 if world == World() else 150)
     print(f"aborted {trial.aborted:.1%} of {trial.canaries}")  # noqa: T201
     assert trial.aborted <= 0.01
 

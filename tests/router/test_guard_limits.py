@@ -150,6 +150,28 @@ def test_three_stalled_windows_are_no_breach(make: Callable[[], Tally]) -> None:
             assert guard.observe(canary, _tally(100)) is None
 
 
+def test_three_windows_in_which_all_fails_are_no_breach_even_of_a_small_lane_that_begins() -> None:
+    guard = Guard(GuardLimits())
+    seen = [guard.observe(_tally(failures=30), _tally(1_000)) is not None for _ in range(5)]
+    assert seen[:3] == [False] * 3
+    assert seen[-1]
+
+
+def test_a_canary_may_stall_as_often_as_the_baseline_does() -> None:
+    """Each in one window of 20, and never in the same."""
+    usual, stalled = _tally(50), _tally(50, milliseconds=400.0)
+    windows = (
+        (stalled if window % 20 == 10 and window > 20 else usual, stalled if window % 20 == 0 else usual)
+        for window in range(1, 1_000)
+    )
+    assert _first_breach(Guard(GuardLimits()), windows) is None
+
+
+def test_what_the_baseline_was_like_is_no_measure_once_it_has_no_traffic() -> None:
+    windows = [*[(GOOD, GOOD)] * 100, *[(WORSE[Limit.LATENCY], Tally())] * 100]
+    assert _first_breach(Guard(GuardLimits()), windows) is None
+
+
 def test_evidence_grows_to_a_breach_and_goes() -> None:
     guard, seen = Guard(GuardLimits()), []
     while not guard.observe(WORSE[Limit.LATENCY], GOOD):

@@ -65,6 +65,12 @@ def test_the_share_above_is_never_too_large_and_misses_a_bucket_at_most(each: li
     assert share >= sum(milliseconds > threshold * 1.05001 for milliseconds in each) / len(each)
 
 
+@pytest.mark.parametrize(("threshold", "share"), [(90.0, 1.0), (98.0, 1.0), (99.0, 0.0), (101.0, 0.0), (110.0, 0.0)])
+def test_the_bucket_that_the_threshold_is_in_is_not_above(threshold: float, share: float) -> None:
+    """100 ms are in the one from 98.1 to 103.0."""
+    assert _latencies(100.0).share_above(threshold) == share
+
+
 def test_faded_latencies_count_less_beside_new_ones() -> None:
     old, new = _latencies(*[10.0] * 10), _latencies(*[1_000.0] * 6)
     assert (old + new).quantile_ms(0.5) == pytest.approx(10.0, rel=0.025)
@@ -95,7 +101,7 @@ def test_added_up_it_is_as_if_one_had_seen_it_all(
     apart = [_tally(*answered, failures=failures, taus=tuple(taus)) for answered, failures, taus in (one, other)]
     before = pickle.dumps(apart)
     whole = _tally(*one[0], *other[0], failures=one[1] + other[1], taus=(*one[2], *other[2]))
-    assert sum(apart, Tally()) == whole
+    assert apart[0] + apart[1] == sum(apart, Tally()) == whole
     assert pickle.dumps(apart) == before  # nothing is added to a part
 
 
