@@ -104,13 +104,13 @@ def checked(response: httpx.Response) -> httpx.Response:
     return response
 
 
-def write_bodies(questions: Sequence[Question], model: str | None, **bounds: float) -> list[Body]:
-    """A body a question; `bounds` are what the answer may cost, as the service names them."""
+def write_bodies(questions: Sequence[Question], model: str | None, **fields: float | str) -> list[Body]:
+    """A body a question; `fields` are what else the service is told, such as what the answer may cost."""
     named = {"model": model} if model else {}
     return [
         Body(
             json.dumps(
-                {**named, **bounds, "query": question.query, "documents": [t + STAMP for t in question.documents]}
+                {**named, **fields, "query": question.query, "documents": [t + STAMP for t in question.documents]}
             ).encode(),
             len(question.documents),
         )

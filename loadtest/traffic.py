@@ -22,9 +22,11 @@ from loadtest.acts import Act, Change, Lane, Story, changes, lane, table
 from loadtest.callers import Callers
 from loadtest.listing import list_models
 from loadtest.loops import arrivals, open_loop
-from loadtest.questions import questions_from, sized
+from loadtest.questions import STAMP, questions_from, sized
 from loadtest.service import Body, checked, client, write_bodies
 
+USER = f"caller{STAMP}"
+"""Another one each time: lanes are shared out by users, and of fifty questions five percent are two or three."""
 LOOK_EVERY_S = 0.2
 ABORTED_WITHIN_S = 180.0
 AFTER_ABORT = 0.2
@@ -40,7 +42,7 @@ class RouteOperator:
 
     async def put(self, *lanes: Lane) -> None:
         """These lanes from now on."""
-        checked(await self._http.put(f"/admin/routes/{self._route}", json={"lanes": lanes}))
+        checked(await self._http.put(f"/admin/routes/{self._route}", json={"lanes": lanes, "sticky": "user"}))
 
     async def undo(self) -> None:
         """The last change taken back."""
@@ -78,7 +80,7 @@ def traffic(
 ) -> None:
     """Move traffic under steady load, and count what callers notice."""
     story = Story(baseline, candidate, [name for name in bad.split(",") if name], hold, percent)
-    bodies = write_bodies(sized(questions_from(run), documents), route)
+    bodies = write_bodies(sized(questions_from(run), documents), route, user=USER)
     acts = asyncio.run(play(url, key, route, story, bodies, rate))
     Console().print(table(acts), crop=False)
     if to is not None:

@@ -38,6 +38,14 @@ class ServiceClient:
         listed: list[dict[str, Any]] = self._ask("GET", "/v1/models")["data"]
         return listed
 
+    def short_name(self, name: str) -> str:
+        """Of the variant or cascade that is called so, by any of its names; raises ServiceError."""
+        wanted = name.strip().casefold()
+        for model in self.models():
+            if wanted in {each.casefold() for each in (model["name"], model["id"], *model["aliases"])}:
+                return str(model["name"])
+        raise ServiceError(f"the service has no variant {name!r}; `rerank models` lists them")
+
     def usage(self, first: date, last: date, by: Sequence[str]) -> dict[str, Any]:
         """The reply of `GET /v1/usage`; raises ServiceError."""
         days = {"from": first.isoformat(), "to": last.isoformat()}

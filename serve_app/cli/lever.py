@@ -26,7 +26,7 @@ class ServiceLever:
     def __init__(self, client: ServiceClient, route: str, variant: str, limits: GuardLimits) -> None:
         """`variant` is any of its names; raises ServiceError when the service has no such one."""
         self.route = route
-        self.variant = _short_name(client, variant)
+        self.variant = client.short_name(variant)
         self._client = client
         self._limits = limits
 
@@ -77,14 +77,6 @@ class ServiceLever:
         except ValueError as error:
             raise ServiceError(str(error)) from None
         self._client.put_route(self.route, moved.terms.model_dump(mode="json"), shown["version"])
-
-
-def _short_name(client: ServiceClient, variant: str) -> str:
-    wanted = variant.strip().casefold()
-    for model in client.models():
-        if wanted in {name.casefold() for name in (model["name"], model["id"], *model["aliases"])}:
-            return str(model["name"])
-    raise ServiceError(f"the service has no variant {variant!r}; `rerank models` lists them")
 
 
 def _guards_words(shown: Mapping[str, Any]) -> str | None:

@@ -81,7 +81,8 @@ def canary(
 ) -> None:
     """Give a variant some of a route's requests, under a guard that takes them when it is worse than the baseline."""
     guard = limits_of(max_error_rate, max_latency_ratio, min_agreement, compare, min_observations)
-    _change(url, name, lambda route: route.with_canary(variant, weight, guard))
+    short_name = ServiceClient(url).short_name(variant)  # a lane of it may be there already
+    _change(url, name, lambda route: route.with_canary(short_name, weight, guard))
 
 
 @routes.command()

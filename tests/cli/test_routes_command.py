@@ -84,6 +84,14 @@ def test_the_limits_of_a_canary(house: LaneHouse) -> None:
     assert (canary.guard.max_latency_ratio, canary.guard.max_error_rate, canary.guard.compare) == (None, 0.2, 0.5)
 
 
+def test_a_canary_by_another_name_is_the_same_lane(house: LaneHouse) -> None:
+    said("set", "search", "-", stdin=TERMS)
+    said("canary", "search", "minilm-l12", "--weight", "5")
+    assert said("canary", "search", "cross-encoder/ms-marco-MiniLM-L12-v2", "--weight", "10") == (
+        "version 3: search: minilm-l6 90, minilm-l12 10 (canary)\n"
+    )
+
+
 def test_asked_before_a_route_is_removed(house: LaneHouse) -> None:
     said("set", "search", "-", stdin=TERMS)
     assert run("remove", "search", stdin="n\n").exit_code == 1
@@ -113,7 +121,7 @@ def test_disagreements_are_shown(house: LaneHouse) -> None:
         (("show", "other"), "there is no route 'other'; the routes are: search"),
         (("canary", "other", "minilm-l12"), "there is no route 'other'"),
         (("canary", "search", "minilm-l6"), "minilm-l6 is the only lane of search"),
-        (("canary", "search", "bge"), "names 'bge', which is not in the catalog"),
+        (("canary", "search", "bge"), "the service has no variant 'bge'"),
         (
             ("canary", "search", "minilm-l12", "--max-error-rate", "2"),
             "--max-error-rate 2: Input should be less than 1",
