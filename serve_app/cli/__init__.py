@@ -9,6 +9,7 @@ from rich.markup import escape
 from serve_app.cli.evaluate import evaluate
 from serve_app.cli.keys import keys
 from serve_app.cli.models import models
+from serve_app.cli.plan import plan
 from serve_app.cli.pull import pull
 from serve_app.cli.query import query
 from serve_app.cli.serve import serve
@@ -29,6 +30,7 @@ app.command()(pull)
 app.command()(verify)
 app.command()(query)
 app.command(name="eval")(evaluate)
+app.command()(plan)
 app.command()(usage)
 app.add_typer(keys, name="keys")
 app.command()(bench)

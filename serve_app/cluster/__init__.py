@@ -1,0 +1,1 @@
+"""The cluster: what an operator plans and runs it with."""
