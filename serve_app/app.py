@@ -174,7 +174,7 @@ def deployment_options(variant: Variant, at_once: bool, device: Device, args: Ap
 
 def _scaling(variant: Variant, at_once: bool, most_replicas: int | None) -> dict[str, Any]:
     """Between which bounds, by which policy, how fast."""
-    serving, pacing = variant.serving, Pacing()
+    serving = variant.serving
     fewest = max(serving.min_replicas, int(at_once))
     most = max(fewest, min(serving.max_replicas, most_replicas or serving.max_replicas))
     bounds = {
@@ -185,6 +185,7 @@ def _scaling(variant: Variant, at_once: bool, most_replicas: int | None) -> dict
     }
     if most == 1:
         return bounds  # to run or not to run Ray decides as well, and replicas need not report
+    pacing = Pacing.of(most)
     aim = {"latency_target_ms": serving.latency_target_ms, "requests_in_replica": REQUESTS_IN_REPLICA}
     return {
         **bounds,

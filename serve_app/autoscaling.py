@@ -10,15 +10,20 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-BUSY = 0.7
-"""Part of its time that a replica may be busy, so that what comes in bursts is answered in time: the mean wait of an
-M/D/1 queue at 0.7 is 1.2 times the work of one request, at 0.9 it is 4.5 times."""
+BUSY = 0.5
+"""Part of its time that a replica may be busy. What grows meanwhile has to find room until the next one is up, a minute
+later: with 0.7 nine times as many requests came too late, for three quarters of the replicas' time
+(`loadtest/results/autoscaling-signals.md`)."""
 LET_GO = 0.75
 """A replica is let go only when those that stay would be less busy than this part of what they may be. Without the gap
 a variant between two sizes would go up and down for ever."""
 CATCH_UP_S = 30.0
 """In so long what came too late is to be caught up with: about how long a node takes to come. Sooner would ask for
 replicas that find nothing left to do when they are ready."""
+REPORTS_PER_S = 200
+"""Of all replicas of a variant to Serve's controller."""
+SELDOM_S = 10.0
+"""Ray's own interval of reports."""
 Reason = Literal["idle", "pace unknown", "arrivals", "backlog", "spare", "steady"]
 
 
@@ -36,6 +41,16 @@ class Pacing:
     """A node that is given back takes longer than this to come again."""
     down_share: float = 0.5
     """Of the replicas that are too many, so many go at a time."""
+
+    @classmethod
+    def of(cls, most_replicas: int) -> "Pacing":
+        """For a variant of up to so many replicas: of very many each reports less often.
+
+        Serve's controller, one process, is measured with up to 8,192 replicas that report every ten seconds
+        (github.com/ray-project/ray/pull/65371), and gets no more from one variant.
+        """
+        every_s = min(SELDOM_S, max(2.0, most_replicas / REPORTS_PER_S))
+        return cls(report_every_s=every_s, look_back_s=5 * every_s, up_after_s=2 * every_s)
 
 
 @dataclass(frozen=True, slots=True)

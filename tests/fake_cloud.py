@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -212,7 +213,7 @@ def _drive(gcs: str, port: int, arguments: Mapping[str, Any], pacing: Mapping[st
     options = app.deployment_options
     # Minutes of waiting become seconds, and no variant is kept awake: what is seen is a fleet without any GPU node.
     vars(app).update(
-        Pacing=lambda: Pacing(**pacing),
+        Pacing=SimpleNamespace(of=lambda _: Pacing(**pacing)),
         deployment_options=lambda variant, at_once, device, args: options(variant, False, device, args),
     )
     serve.run(app.build(app.AppArgs.model_validate(arguments)), name=APP_NAME, route_prefix="/")

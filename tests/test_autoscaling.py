@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.autoscaling import BUSY, CATCH_UP_S, LET_GO, Aim, Demand, replicas_needed
+from serve_app.autoscaling import (
+    BUSY,
+    CATCH_UP_S,
+    LET_GO,
+    REPORTS_PER_S,
+    SELDOM_S,
+    Aim,
+    Demand,
+    Pacing,
+    replicas_needed,
+)
 
 PACE = 1_000.0
 AIM = Aim(latency_s=2.0)
@@ -26,12 +36,13 @@ def _demand(arriving: float = 0.0, waiting: float = 0.0, request: float = 500.0,
         (_demand(10 * BUSY * PACE), 1, 10, 10, "steady"),  # nine are starting: not asked for again
         (_demand(10 * BUSY * PACE), 0, 0, 10, "arrivals"),  # from none
         # One replica works 1.5 s of the 2 s that a request may take on what waits, and needs the rest for the request.
-        (_demand(700, waiting=1.5 * PACE), 1, 1, 1, "steady"),
-        (_demand(700, waiting=1.5 * PACE + 0.31 * CATCH_UP_S * PACE), 1, 1, 2, "backlog"),
+        (_demand(400, waiting=1.5 * PACE), 1, 1, 1, "steady"),
+        (_demand(400, waiting=1.5 * PACE + 0.59 * CATCH_UP_S * PACE), 1, 1, 1, "steady"),
+        (_demand(400, waiting=1.5 * PACE + 0.61 * CATCH_UP_S * PACE), 1, 1, 2, "backlog"),
         (_demand(3_000, waiting=1.5 * PACE + 5 * CATCH_UP_S * PACE), 1, 1, 8, "backlog"),
         (_demand(3_000, waiting=1.5 * PACE + 5 * CATCH_UP_S * PACE), 1, 6, 6, "steady"),  # five more will do it
         (_demand(3_000, waiting=6_000 + 5 * CATCH_UP_S * PACE), 4, 6, 6, "steady"),  # two of the five are starting
-        (_demand(700, waiting=1.0, request=2_500), 1, 1, 1, "steady"),  # it alone takes longer than the target
+        (_demand(400, waiting=1.0, request=2_500), 1, 1, 1, "steady"),  # it alone takes longer than the target
         (_demand(10), 5, 5, 1, "spare"),
         (_demand(10, waiting=5 * 1.5 * PACE + 1), 5, 5, 5, "steady"),  # something waits too long
         (_demand(3 * BUSY * LET_GO * PACE), 4, 4, 3, "spare"),
@@ -63,3 +74,15 @@ def test_a_decision_that_is_acted_on_stands(arriving: float, waiting: float, run
 def test_a_variant_of_any_size_is_never_busier_than_it_may_be(arriving: float, busy: float) -> None:
     need = replicas_needed(_demand(arriving), Aim(2.0, busy), 1, 1)
     assert need.replicas >= math.floor(arriving / (PACE * busy))
+
+
+@pytest.mark.parametrize(("most", "every_s"), [(8, 2.0), (1_000, 5.0), (10_000, SELDOM_S)])
+def test_of_very_many_replicas_each_reports_less_often(most: int, every_s: float) -> None:
+    pacing = Pacing.of(most)
+    assert pacing.report_every_s == every_s
+    assert pacing.report_every_s < pacing.up_after_s < pacing.look_back_s
+    assert min(most, REPORTS_PER_S * SELDOM_S) / pacing.report_every_s <= REPORTS_PER_S
+
+
+def test_a_variant_of_few_replicas_has_the_usual_pacing() -> None:
+    assert Pacing.of(8) == Pacing()

@@ -19,7 +19,7 @@ from tests.connections import Ask, drive, tell
 from tests.fake_cloud import Cloud, fake_cloud, write_catalog
 
 MODEL = "rerank-tiny"
-WITHIN_S = 60.0
+WITHIN_S = 90.0
 CONNECTIONS = 6
 PACING = {"report_every_s": 1.0, "look_back_s": 5.0, "up_after_s": 2.0, "down_after_s": 8.0}
 

@@ -10,6 +10,7 @@ from serve_app.cli.evaluate import evaluate
 from serve_app.cli.k8s import k8s
 from serve_app.cli.keys import keys
 from serve_app.cli.models import models
+from serve_app.cli.plan import plan
 from serve_app.cli.pull import pull
 from serve_app.cli.query import query
 from serve_app.cli.rollout import rollout
@@ -32,6 +33,7 @@ app.command()(pull)
 app.command()(verify)
 app.command()(query)
 app.command(name="eval")(evaluate)
+app.command()(plan)
 app.command()(usage)
 app.add_typer(keys, name="keys")
 app.add_typer(routes, name="routes")

@@ -1,1 +1,1 @@
-"""The operator's room: the catalog comes in, what a Kubernetes cluster is told goes out. No ray, torch or fastapi."""
+"""The operator's room: the catalog comes in; manifests, plans and rollouts go out. No ray, torch or fastapi."""
