@@ -27,6 +27,7 @@ from tests.connections import Answer, Ask, tell, watched
 from tests.fleet import AROUND_S, FLUSH_EVERY_S, ROUTERS, Fleet, fleet, kept, router_of, stop
 from tests.mixed_traffic import Key, counted, mixed, questions
 
+pytestmark = pytest.mark.slow
 CONNECTIONS = 16
 ALLOWED = 0.02
 """How far from a limit what was let in may be."""
@@ -98,7 +99,6 @@ def _endless(key: Callable[[], Key], ended: threading.Event) -> Iterator[Ask]:
         yield _ask(key(), 2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_clean_stop_in_the_middle_of_traffic_loses_nothing(
     arguments: Mapping[str, Any], keys: Keys, redis_url: str, by: signal.Signals
@@ -127,7 +127,7 @@ def test_a_clean_stop_in_the_middle_of_traffic_loses_nothing(
     assert running.process.returncode == 0
 
 
-@pytest.mark.parametrize("number", [600, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [600, 10_000])
 def test_the_ledger_of_two_routers_is_what_the_client_counted(
     two_routers: Fleet, keys: Keys, catalog: Catalog, folders: Mapping[str, Path], number: int
 ) -> None:
@@ -169,7 +169,6 @@ def test_two_routers_enforce_limits_of_a_minute_between_them(two_routers: Fleet,
     assert _total(two_routers.used(keys["admin"].text), by_documents).documents == documents
 
 
-@pytest.mark.slow
 def test_limits_of_a_minute_hold_when_the_minute_is_over(two_routers: Fleet, keys: Keys) -> None:
     """What was used up comes back at the limit's rate."""
     rng = random.Random(6)
@@ -209,7 +208,6 @@ def _kill_one(running: Fleet) -> tuple[str, float]:
     return name, killed
 
 
-@pytest.mark.slow
 def test_a_router_that_is_killed_takes_at_most_one_flush_interval_along(two_routers: Fleet, keys: Keys) -> None:
     before, after = keys["before"], keys["after"]
     current, ended = [before], threading.Event()
