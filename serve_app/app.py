@@ -51,7 +51,8 @@ class AppArgs(BaseModel):
     dtype: Dtype | None = None
     accelerator: Annotated[str, Field(min_length=1)] | None = None
     """Each replica reserves its share of a GPU of this kind, as Ray calls it (`V100`): nodes with others are not taken.
-    With device cpu it computes on the CPU all the same, so that scaling can be rehearsed where there are no GPUs."""
+    With device cpu it computes on the CPU all the same, so that scaling can be rehearsed where there are no GPUs. A
+    worker group of KubeRay that starts from no node has to name `accelerator_type:V100` in its `resources`."""
     threads_per_scorer: Annotated[int, Field(ge=1)] = 1
     reserve_cpus: bool = True
     """Whether each replica reserves its CPUs in Ray. On one machine that all variants share, the second would then

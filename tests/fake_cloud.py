@@ -180,6 +180,7 @@ def _start_head(folder: Path, port: int, config: Path, environment: Mapping[str,
         "num-cpus": 2,
         "num-gpus": 0,
         "object-store-memory": 100 * 2**20,
+        "ray-client-server-port": free_port(),  # else one for the whole machine
         "min-worker-port": 0,
         "max-worker-port": 0,
         "include-dashboard": "false",

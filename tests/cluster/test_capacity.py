@@ -69,7 +69,7 @@ def test_a_trace_is_replayed_over_replicas_that_come_and_go(variant: Variant) ->
 
 
 @pytest.mark.parametrize(
-    ("replicas", "share", "v100s"), [(1, 0.1, 1), (10, 0.1, 1), (11, 0.1, 2), (4, 0.33, 2), (3, 1, 3)]
+    ("replicas", "share", "v100s"), [(1, 0.1, 1), (10, 0.1, 1), (11, 0.1, 2), (4, 0.33, 2), (100, 0.33, 34), (3, 1, 3)]
 )
 def test_replicas_do_not_straddle_v100s(replicas: int, share: float, v100s: int) -> None:
     assert v100s_of(replicas, share) == v100s

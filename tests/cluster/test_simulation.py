@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from serve_app.autoscaling import Aim, Pacing
@@ -57,8 +59,10 @@ def test_bounds_hold() -> None:
     assert (min(run.replicas), run.most) == (2, 4)
 
 
-def test_a_replica_that_stops_answers_what_it_has() -> None:
-    requests = [*steady(50, 10, 100), *(Request(100 + second, 200) for second in range(100)), Request(500.0, 1)]
-    run = Fleet(requests, KIND, _rule()).run(1)
-    assert min(run.took_s) > 0
-    assert len(run.took_s) == len(requests)
+def test_a_replica_that_stops_answers_what_it_has_and_then_ends() -> None:
+    looks = itertools.count()
+    at_once = Pacing(up_after_s=0, down_after_s=0)
+    rule = Rule(lambda _: 2 if next(looks) < 30 else 1, at_once, 0, 0, 2)
+    run = Fleet([*(Request(25.0, 2_000) for _ in range(4)), Request(500.0, 1)], KIND, rule).run(2)
+    assert min(run.took_s[:4]) >= 2_000 * DOCUMENT_S
+    assert 500 + 45 <= run.replica_s < 600  # one to the end, the other until it had answered

@@ -51,6 +51,19 @@ def _context(
     )
 
 
+class FakeMeter:
+    """A gauge or a counter of Ray's, by the values of its tags."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def set(self, value: float, tags: Mapping[str, str]) -> None:
+        self.values[" ".join(tags.values())] = value
+
+    def inc(self, value: float, tags: Mapping[str, str]) -> None:
+        self.values[" ".join(tags.values())] = self.values.get(" ".join(tags.values()), 0) + value
+
+
 @pytest.fixture
 def policy() -> TokenPolicy:
     return TokenPolicy(latency_target_ms=500, requests_in_replica=256)
@@ -104,6 +117,24 @@ def test_a_decision_is_logged_once_with_its_reason(policy: TokenPolicy, caplog: 
         "minilm-l6 needs 2 replicas (arrivals): 1,000 tokens/s arrive, 0 wait too long, a replica does 1,000 tokens/s; "
         "1 of 1 run",
     ]
+
+
+def test_a_decision_is_counted_and_what_it_is_made_from_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    meters: dict[str, FakeMeter] = {}
+    for kind in ("Gauge", "Counter"):
+        monkeypatch.setattr(
+            f"serve_app.scorer.autoscaling.{kind}", lambda name, *_: meters.setdefault(name, FakeMeter())
+        )
+    policy = TokenPolicy(latency_target_ms=500, requests_in_replica=256)
+    for _ in range(2):
+        policy(_context({"a": _busy(2 * BUSY)}, target=1))
+    assert {name: meter.values for name, meter in meters.items()} == {
+        "rerank_needed_replicas": {"minilm-l6": 2},
+        "rerank_arriving_tokens_per_second": {"minilm-l6": 2 * BUSY * PACE},
+        "rerank_waiting_tokens": {"minilm-l6": 0},
+        "rerank_replica_tokens_per_second": {"minilm-l6": PACE},
+        "rerank_scaling_decisions_total": {"minilm-l6 arrivals": 1},
+    }
 
 
 def test_ray_loads_it_from_the_options_and_applies_delays(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
