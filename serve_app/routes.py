@@ -115,12 +115,6 @@ class Route(RouteTerms):
         """The part of the requests that the lane answers, from 0 to 1."""
         return lane.weight / sum(each.weight for each in self.lanes)
 
-    def named(self) -> Iterator[str]:
-        """Every variant, cascade and tier that it names."""
-        yield from (lane.variant for lane in self.lanes)
-        yield from (shadow.variant for shadow in self.shadows)
-        yield from self.ladder
-
     def with_canary(self, variant: str, percent: float, guard: GuardLimits) -> "Route":
         """The variant as the canary of so many percent; the other lanes share the rest as they did before."""
         others = [lane for lane in self.lanes if lane.guard is None and lane.variant != variant]
