@@ -128,7 +128,7 @@ def test_a_desk_that_dies_is_replaced_and_knows_what_it_knew(routers: Fleet) -> 
 
 
 def test_bad_canaries_are_stopped_and_cost_nobody_an_answer(routers: Fleet) -> None:
-    story = Story("old", "new", list(FAULTS), hold_s=8.0, percent=30.0)
+    story = Story("old", "new", list(FAULTS), hold_s=4.0, percent=30.0)
     bodies = write_bodies(sized(make_up_questions(), 10), "search", user=USER)
     acts = asyncio.run(play(routers.url, None, "search", story, bodies, rate=15.0))
     Console(width=200).print(table(acts))
