@@ -13,14 +13,14 @@ DECLARED = RouteTable().with_route(ROUTE)
 
 
 def tally(answers: int = 0, failures: int = 0, milliseconds: float = 50.0, taus: tuple[float, ...] = ()) -> Tally:
-    tally = Tally()
+    made = Tally()
     for number in range(answers):
-        tally.answered(milliseconds + number % 7)
+        made.answered(milliseconds + number % 7)
     for _ in range(failures):
-        tally.failed()
+        made.failed()
     for tau in taus:
-        tally.agreed(tau)
-    return tally
+        made.agreed(tau)
+    return made
 
 
 async def windows(desk: Desk, clock: FakeClock, number: int, canary: Tally) -> Book | None:
