@@ -1,6 +1,6 @@
 """Every metric: its name, what it means, its tags. Who counts is told where; what becomes of it is not known here.
 
-Ray puts `ray_` before the name and adds tags of its own: application, deployment, replica.
+Ray puts `ray_` before the name and adds tags of its own: those of the process (WorkerId), its node and its session.
 """
 
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ class Histogram:
     name: str
     help: str
     boundaries: tuple[float, ...]
+    """Above 0. Ray sums up the middles of buckets, and for what is beyond the last one twice its bound (2.60.0): the
+    sum that Prometheus reads is worth as much as the buckets are narrow."""
     tags: tuple[str, ...] = ("variant",)
 
 
@@ -75,16 +77,16 @@ SHADOWS = Counter(
     ("route", "variant", "outcome"),
 )
 SHADOW_MS = Histogram("rerank_shadow_milliseconds", "How long a shadow took.", _MILLISECONDS, ("route", "variant"))
-AGREEMENT_TAU = Histogram(
-    "rerank_agreement_tau",
-    "Kendall's tau of the answer's order and another variant's of the same documents.",
-    (-0.9, -0.5, 0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+AGREEMENT_SAME_WAY = Counter(
+    "rerank_agreement_same_way_total",
+    "Sum over compared orders, the answer's and another variant's, of the share of pairs of documents that both have "
+    "the same way round. Kendall's tau is twice the mean, less 1.",
     ("route", "variant", "other"),
 )
 AGREEMENT_OVERLAP = Histogram(
     "rerank_agreement_overlap_at_10",
     "Share of the answer's first ten documents among another variant's first ten.",
-    (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     ("route", "variant", "other"),
 )
 AGREEMENT_FIRST = Counter(

@@ -1,7 +1,7 @@
 """Fakes for what a test has to steer: the scorers behind the router, the device behind the scheduler, the clock."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -40,11 +40,11 @@ class FakeMeter:
     """Adds up what is counted, and keeps what is measured, by the metric's name and its tags in their order."""
 
     def __init__(self) -> None:
-        self.counted: Counter[tuple[str, ...]] = Counter()
+        self.counted: defaultdict[tuple[str, ...], float] = defaultdict(float)
         self.measured: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
 
     def count(self, metric: metrics.Counter, by: float, **tags: str) -> None:
-        self.counted[self._key(metric, tags)] += int(by)
+        self.counted[self._key(metric, tags)] += by
 
     def set(self, metric: metrics.Gauge, value: float, **tags: str) -> None:
         self.measured[self._key(metric, tags)] = [value]

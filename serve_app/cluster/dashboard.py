@@ -11,7 +11,8 @@ from typing import Any
 from serve_app.cluster.alerts import APPLICATION, SCORING, failed_share, slow_share
 from serve_app.cluster.objects import NAME, Object, kubernetes_object
 from serve_app.metrics import (
-    AGREEMENT_TAU,
+    AGREEMENT_FIRST,
+    AGREEMENT_SAME_WAY,
     ANSWER_MS,
     ANSWERS,
     LEDGER_BEHIND_S,
@@ -22,7 +23,9 @@ from serve_app.metrics import (
 _WIDTH, _HEIGHT, _IN_A_ROW = 12, 8, 2
 _HITS, _MISSES = f"ray_{TOKEN_CACHE_HITS.name}", f"ray_{TOKEN_CACHE_MISSES.name}"
 _ANSWERS, _ANSWER_MS = f"ray_{ANSWERS.name}", f"ray_{ANSWER_MS.name}_bucket"
-_TAU = f"sum by (route, variant, other) (rate(ray_{AGREEMENT_TAU.name}_{{}}[15m]))"
+_AGREED, _COMPARED = (
+    f"sum by (route, variant, other) (rate(ray_{metric.name}[15m]))" for metric in (AGREEMENT_SAME_WAY, AGREEMENT_FIRST)
+)
 _LANE = "{{route}}: {{variant}}"
 _LATENCY = f"ray_serve_http_request_latency_ms_bucket{{{SCORING}}}"
 _PROCESSING = f"ray_serve_deployment_processing_latency_ms_bucket{{{APPLICATION}}}"
@@ -36,6 +39,8 @@ class Panel:
     unit: str
     """By Grafana's names."""
     lines: tuple[tuple[str, str], ...]
+    least: float = 0.0
+    """Where the axis begins."""
 
 
 def _quantile(share: float, buckets: str, by: str = "") -> str:
@@ -99,7 +104,8 @@ PANELS = (
     Panel(
         "Agreement with shadows and baselines (Kendall's tau)",
         "short",
-        ((f"{_TAU.format('sum')} / {_TAU.format('count')}", "{{route}}: {{variant}}, {{other}}"),),
+        ((f"2 * ({_AGREED} or 0 * {_COMPARED}) / {_COMPARED} - 1", "{{route}}: {{variant}}, {{other}}"),),
+        least=-1.0,
     ),
     Panel("Usage that is not written", "s", ((f"max(ray_{LEDGER_BEHIND_S.name})", "the oldest"),)),
     Panel("Memory of a node", "bytes", (("sum by (pod) (ray_node_mem_used)", "{{pod}}"),)),
@@ -136,7 +142,7 @@ def _panel(index: int, panel: Panel, source: Object) -> Object:
         "title": panel.title,
         "datasource": source,
         "gridPos": {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT},
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": panel.least}, "overrides": []},
         "targets": [
             {"refId": chr(ord("A") + place), "expr": expression, "legendFormat": legend}
             for place, (expression, legend) in enumerate(panel.lines)

@@ -12,7 +12,9 @@ class RayMeter:
         self._made: dict[str, ray_metrics.Counter | ray_metrics.Gauge | ray_metrics.Histogram] = {}
 
     def count(self, metric: Counter, by: float, **tags: str) -> None:
-        """Add to it."""
+        """Add to it; to add nothing, which Ray refuses, does nothing."""
+        if by == 0:
+            return
         made = self._made.get(metric.name)
         if not isinstance(made, ray_metrics.Counter):
             made = self._made[metric.name] = ray_metrics.Counter(metric.name, metric.help, metric.tags)

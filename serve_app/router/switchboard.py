@@ -14,7 +14,7 @@ from serve_app.errors import SERVER_FAULT, RerankError, RoutesUnavailable
 from serve_app.metrics import (
     AGREEMENT_FIRST,
     AGREEMENT_OVERLAP,
-    AGREEMENT_TAU,
+    AGREEMENT_SAME_WAY,
     ANSWER_MS,
     ANSWERS,
     DOCUMENTS,
@@ -145,7 +145,7 @@ class Switchboard:
         else:
             self._shadows[route.name, other].agreed(found.tau)
         tags = {"route": route.name, "variant": answered, "other": other}
-        self._meter.observe(AGREEMENT_TAU, found.tau, **tags)
+        self._meter.count(AGREEMENT_SAME_WAY, (1 + found.tau) / 2, **tags)
         self._meter.observe(AGREEMENT_OVERLAP, found.overlap, **tags)
         self._meter.count(AGREEMENT_FIRST, 1, **tags, same="yes" if found.same_first else "no")
 

@@ -141,7 +141,7 @@ async def test_an_agreement_counts_for_what_is_on_trial(
     tallies = {"lanes": sight.lanes, "shadows": sight.shadows}
     assert tallies[counts_for]["search", answered if counts_for == "lanes" else other].agreement == 0.4
     assert sum(map(len, tallies.values())) == 1
-    assert meter.measured["rerank_agreement_tau", "search", answered, other] == [0.4]
+    assert meter.counted["rerank_agreement_same_way_total", "search", answered, other] == pytest.approx(0.7)
     assert meter.measured["rerank_agreement_overlap_at_10", "search", answered, other] == [0.9]
     assert meter.counted["rerank_agreement_first_total", "search", answered, other, "yes"] == 1
 
