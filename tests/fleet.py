@@ -34,7 +34,7 @@ ROUTERS = 2
 APP_NAME = "rerank"
 FAULTS = "RERANK_TEST_FAULTS"
 """What is wrong with the scorers, by variant; Ray's workers inherit it, and the product reads no such variable."""
-_LOGS = "logs: "
+_STARTED = "started: "
 _DECLARED = "declared"
 
 
@@ -43,6 +43,8 @@ class Fleet(Running):
     """Routers that answer at `url`."""
 
     logs: Path
+    metrics: tuple[str, ...]
+    """Where Prometheus asks: of the node, and of the autoscaler."""
 
     def declare(self, routes: Mapping[str, Any]) -> None:
         """Give the router of a declared application these routes; returns when Serve has been told."""
@@ -102,7 +104,7 @@ def _charge(line: dict[str, Any]) -> Charge:
 
 
 @contextmanager
-def fleet(arguments: Mapping[str, Any]) -> Iterator[Fleet]:
+def fleet(arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Iterator[Fleet]:
     """Start it with these of AppArgs; yields it once it answers, and stops it unless that was done.
 
     `faults`, if it is there, is what is wrong with its scorers: see tests/faults.py. With `declared`, a Serve
@@ -116,15 +118,17 @@ def fleet(arguments: Mapping[str, Any]) -> Iterator[Fleet]:
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
         start_new_session=True,  # so that the signal reaches no test
     )
     try:
         assert process.stdout is not None
         told = process.stdout.readline()
-        assert told.startswith(_LOGS), "the fleet ended by itself"
+        assert told.startswith(_STARTED), "the fleet ended by itself"
+        places = json.loads(told.removeprefix(_STARTED))
         url = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=url, timeout=ANSWER_WITHIN_S) as client:
-            yield Fleet(url, process, client, Path(told.removeprefix(_LOGS).strip()))
+            yield Fleet(url, process, client, Path(places["logs"]), tuple(places["metrics"]))
     finally:
         stop(process)
 
@@ -161,7 +165,7 @@ def _serve(arguments: str, port: int) -> None:
             _declare(given, None)
         else:
             serve.run(build(AppArgs.model_validate(given)), name=APP_NAME, route_prefix="/")
-        sys.stdout.write(f"{_LOGS}{logs.resolve()}\n")
+        sys.stdout.write(f"{_STARTED}{json.dumps({'logs': str(logs.resolve()), 'metrics': _metrics()})}\n")
         sys.stdout.flush()
         try:
             for line in sys.stdin:  # ends with the test's process
@@ -170,6 +174,16 @@ def _serve(arguments: str, port: int) -> None:
                 sys.stdout.flush()
         finally:
             serve.delete(APP_NAME)
+
+
+def _metrics() -> list[str]:
+    """What Ray's dashboard, which is not there, would write down for Prometheus."""
+    import ray
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    nodes = [f"{node['NodeManagerAddress']}:{node['MetricsExportPort']}" for node in ray.nodes()]
+    autoscaler = _internal_kv_get(b"AutoscalerMetricsAddress")
+    return nodes if autoscaler is None else [*nodes, autoscaler.decode()]
 
 
 def _declare(given: Mapping[str, Any], routes: Mapping[str, Any] | None) -> None:

@@ -15,6 +15,7 @@ SLOW_MS = "500.0"
 """A bucket's bound, written as Ray writes it. A request that takes longer is a slow one."""
 SLOW_ALLOWED = 0.01
 """Of answered requests, in 30 days: what the objective leaves to spend."""
+FAILED = "5.."
 _FAILING = 0.01
 _QUEUE = 100
 """Slices of requests that wait for a replica of one variant."""
@@ -42,11 +43,11 @@ def slow_share(window: str) -> str:
     return f"(1 - {quick} / sum(rate({metric}_count{{{answered}}}[{window}])))"
 
 
-def failed_share(window: str) -> str:
-    """The share of requests that we failed."""
+def answered_share(statuses: str, window: str) -> str:
+    """The share of requests that were answered with such a status; 0, and not nothing, while there is none."""
     metric = "ray_serve_num_http_requests_total"
-    failed = f'sum(rate({metric}{{{SCORING},status_code=~"5.."}}[{window}]))'
-    return f"({failed} / sum(rate({metric}{{{SCORING}}}[{window}])))"
+    such = f'(sum(rate({metric}{{{SCORING},status_code=~"{statuses}"}}[{window}])) or vector(0))'
+    return f"({such} / sum(rate({metric}{{{SCORING}}}[{window}])))"
 
 
 def _burn(factor: float, long: str, short: str) -> str:
@@ -87,7 +88,7 @@ ALERTS = (
     ),
     Alert(
         "RerankRequestsFail",
-        f"{failed_share('5m')} > {_FAILING:g}",
+        f"{answered_share(FAILED, '5m')} > {_FAILING:g}",
         5,
         "page",
         "More than one request in a hundred is answered with a 5xx.",
@@ -148,7 +149,7 @@ ALERTS = (
     ),
     Alert(
         "RerankUsageNotWritten",
-        f"max(ray_{LEDGER_BEHIND_S.name}) > 60",
+        f"max(max_over_time(ray_{LEDGER_BEHIND_S.name}[2m])) > 60",
         5,
         "page",
         "Usage of more than a minute is in the routers' memory alone.",

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from serve_app.cluster.alerts import APPLICATION, SCORING, failed_share, slow_share
+from serve_app.cluster.alerts import APPLICATION, FAILED, SCORING, answered_share, slow_share
 from serve_app.cluster.objects import NAME, Object, kubernetes_object
 from serve_app.metrics import (
     AGREEMENT_FIRST,
@@ -58,14 +58,7 @@ PANELS = (
     Panel(
         "Failures",
         "percentunit",
-        (
-            (failed_share("5m"), "5xx"),
-            (
-                f'sum(rate(ray_serve_num_http_requests_total{{{SCORING},status_code="429"}}[5m])) / '
-                f"sum(rate(ray_serve_num_http_requests_total{{{SCORING}}}[5m]))",
-                "429",
-            ),
-        ),
+        ((answered_share(FAILED, "5m"), "5xx"), (answered_share("429", "5m"), "429")),
     ),
     Panel(
         "Waiting for a replica",
