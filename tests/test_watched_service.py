@@ -180,6 +180,10 @@ def test_every_line_of_the_dashboard_has_a_value(watched: Watched, title: str, l
     assert any(named <= set(each["metric"]) for each in found)  # what names no route has none
 
 
+def test_a_version_that_nobody_changes_stays_known(watched: Watched) -> None:
+    watched.server.wait_until(lambda: bool(watched.server.query("ray_rerank_routes_version")), THERE_WITHIN_S)
+
+
 def test_the_dashboard_shows_how_orders_agree(watched: Watched) -> None:
     [line] = [line for panel in PANELS if "tau" in panel.title for line, _ in panel.lines]
     shown = {

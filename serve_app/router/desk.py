@@ -88,6 +88,7 @@ class Desk:
         self._remember(report.disagreements)
         if self._clock() - self._judged >= WINDOW_S:
             self._judged = self._clock()
+            self._meter.set(ROUTES_VERSION, self._book.version)  # Ray 2.60 forgets a gauge that is not told again
             async with self._changing:
                 await self._look()
                 await self._judge()
