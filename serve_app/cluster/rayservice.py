@@ -3,8 +3,7 @@
 It knows which groups of pods there are and how many; what a pod is, `pods.py` knows.
 """
 
-import yaml
-
+from serve_app.cluster.declared import config_text
 from serve_app.cluster.fleet import Fleet, Upgrade
 from serve_app.cluster.objects import NAME, PART_LABEL, Object, Part, kubernetes_object
 from serve_app.cluster.placement import place
@@ -26,7 +25,7 @@ def rayservice(fleet: Fleet) -> Object:
         "upgradeStrategy": _upgrade_strategy(fleet),
         # The head has no CPUs for replicas: it is where the cluster is run from, and requests have no business there.
         "excludeHeadPodFromServeSvc": True,
-        "serveConfigV2": yaml.safe_dump(serve_config(fleet), sort_keys=False),
+        "serveConfigV2": config_text(serve_config(fleet)),
         "rayClusterConfig": _cluster(fleet),
     }
     return kubernetes_object("ray.io/v1", "RayService", NAME, {"spec": spec})
