@@ -8,6 +8,7 @@ import typer
 
 from serve_app.cli.fleet_options import takes_fleet, tell
 from serve_app.cli.k8s_apply import apply, delete, diff
+from serve_app.cli.k8s_routes import rollout, routes
 from serve_app.cli.k8s_status import logs, status
 from serve_app.cli.yaml_text import yaml_text
 from serve_app.cluster.fleet import Fleet
@@ -49,6 +50,8 @@ k8s.command()(diff)
 k8s.command()(status)
 k8s.command()(logs)
 k8s.command()(delete)
+k8s.add_typer(routes, name="routes")
+k8s.command()(rollout)
 
 
 def _write(folder: Path, files: dict[str, Sequence[Object]]) -> None:

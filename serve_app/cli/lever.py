@@ -1,23 +1,14 @@
 """The lever of a rollout on a running service: what the admin API tells goes out as vitals, moves come in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from serve_app.cli.client import ServiceClient, ServiceError
 from serve_app.cli.routes import found_in, route_of
-from serve_app.cluster.rollout import Vitals
+from serve_app.cluster.rollout import Standing, Vitals
 from serve_app.routes import GuardLimits, Route
 
 BY_GUARD = "guard"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A route's canary."""
-
-    variant: str
-    percent: float
 
 
 class ServiceLever:

@@ -1,41 +1,20 @@
-"""`rerank rollout`: a canary gets more of a route's requests step by step, for as long as it keeps its limits."""
+"""`rerank rollout`: a canary gets more of a running service's requests step by step, while it keeps its limits."""
 
-import re
-import time
-from typing import Annotated
+from rich.console import Console
 
-import typer
-from rich.console import Console, Group
-from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
-
-from serve_app.cli.client import ServiceClient, ServiceError
+from serve_app.cli.client import ServiceClient
 from serve_app.cli.lever import ServiceLever
 from serve_app.cli.limits import Agreement, Compare, ErrorRate, LatencyRatio, Observations, limits_of
+from serve_app.cli.rolling import HoldTime, Resume, Steps, plan_of, roll_out
 from serve_app.cli.routes import Name, Url, Variant
-from serve_app.cluster.rollout import Abort, Decision, Hold, Plan, Vitals, roll
-from serve_app.errors import ConfigurationError
-from serve_app.routes import GuardLimits
-
-INTERRUPTED = 130
-_SECONDS = {"s": 1, "m": 60, "h": 3_600}
-
-
-class _WallClock:
-    def now(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 def rollout(
     name: Name,
     variant: Variant,
-    steps: Annotated[str, typer.Option(metavar="P,P,100", help="Percents of the requests, rising.")] = "1,5,25,50,100",
-    hold: Annotated[str, typer.Option(metavar="TIME", help="Each step, at least: 30s, 5m, 1h.")] = "5m",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the weight that the canary has.")] = False,
+    steps: Steps = "1,5,25,50,100",
+    hold: HoldTime = "5m",
+    resume: Resume = False,
     max_error_rate: ErrorRate = "0.01",
     max_latency_ratio: LatencyRatio = "1.5",
     min_agreement: Agreement = "0.2",
@@ -49,79 +28,7 @@ def rollout(
     canary by itself, within seconds. Interrupting leaves the canary at its weight, guarded; --resume goes on.
     """
     limits = limits_of(max_error_rate, max_latency_ratio, min_agreement, compare, min_observations)
-    plan = _plan(steps, hold, limits)
+    plan = plan_of(steps, hold, limits)
     lever = ServiceLever(ServiceClient(url), name, variant, limits)
-    first = _first_step(plan, lever, resume)
-    console = Console()
-    try:
-        with Live(console=console, refresh_per_second=4) as live:
-            ended = roll(plan, lever, first, lambda *seen: live.update(_shown(plan, *seen)), _WallClock())
-    except KeyboardInterrupt:
-        console.print(f"interrupted: {variant} stays the canary of {name}; the same command with --resume goes on")
-        raise typer.Exit(INTERRUPTED) from None
-    if isinstance(ended, Abort):
-        raise ServiceError(f"{variant} was not rolled out: {ended.because}")
-    console.print(f"{variant} is the only lane of {name}; `rerank routes undo` takes that back")
-
-
-def _first_step(plan: Plan, lever: ServiceLever, resume: bool) -> int:
-    """The step to begin with, which the canary then is on."""
-    standing = lever.standing()
-    if not resume:
-        if standing is not None and standing.percent:
-            raise ConfigurationError(
-                f"{lever.route} has the canary {standing.variant} at {standing.percent:g} % already: "
-                "go on with --resume, or end it with `rerank routes abort`"
-            )
-        lever.move(plan.steps[0])
-        return 0
-    if standing is None or standing.variant != lever.variant or not standing.percent:
-        raise ConfigurationError(f"{lever.variant} is no canary of {lever.route} that has a weight: leave --resume out")
-    if (step := plan.step_at(standing.percent)) is None:
-        raise ConfigurationError(
-            f"the canary is at {standing.percent:g} %, which is none of the steps: name it in --steps"
-        )
-    return step
-
-
-def _plan(steps: str, hold: str, limits: GuardLimits) -> Plan:
-    try:
-        return Plan(tuple(float(step) for step in steps.split(",")), _seconds(hold), limits)
-    except ValueError as error:
-        why = "it takes numbers with commas between them" if "convert" in str(error) else str(error)
-        raise ConfigurationError(f"--steps {steps!r}: {why}") from None
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
-    if found is None:
-        raise ConfigurationError(f"--hold {text!r} is no time: it looks like 30s, 5m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
-
-
-def _shown(plan: Plan, step: int, held_s: float, vitals: Vitals, decision: Decision) -> Group:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("step", "held", "requests", "failed", "p50 ms", "p99 ms", "agreement"):
-        table.add_column(heading, justify="right")
-    for number, percent in enumerate(plan.steps):
-        if number < step:
-            table.add_row(f"{percent:g} %", "done")
-        elif number > step:
-            table.add_row(f"[dim]{percent:g} %[/dim]")
-        else:
-            table.add_row(f"[bold]{percent:g} %[/bold]", f"{held_s:.0f} s", *_cells(vitals))
-    because = decision.because if isinstance(decision, Hold | Abort) else ""
-    return Group(table, escape(because))
-
-
-def _cells(vitals: Vitals) -> tuple[str, ...]:
-    def beside(own: float | None, baseline: float | None) -> str:
-        return "" if own is None else f"{own:.0f}" + ("" if baseline is None else f" ({baseline:.0f})")
-
-    return (
-        f"{vitals.requests:,}",
-        f"{vitals.error_rate:.1%} ({vitals.baseline_error_rate:.1%})",
-        beside(vitals.p50_ms, vitals.baseline_p50_ms),
-        beside(vitals.p99_ms, vitals.baseline_p99_ms),
-        "" if vitals.agreement is None else f"{vitals.agreement:.2f}",
-    )
+    roll_out(plan, lever, resume=resume, commands="rerank routes")
+    Console().print(f"{variant} is the only lane of {name}; `rerank routes undo` takes that back")

@@ -22,6 +22,7 @@ STDIN = Path("-")
 Name = Annotated[str, typer.Argument(metavar="ROUTE", help="The route's name.")]
 Variant = Annotated[str, typer.Argument(help="A variant or cascade, by any of its names.")]
 Url = Annotated[str | None, typer.Option(help="The service. Default: RERANK_URL, else http://127.0.0.1:8000.")]
+Weight = Annotated[float, typer.Option(min=0.1, max=100, metavar="PERCENT", help="Of the route's requests.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 routes = typer.Typer(
@@ -62,7 +63,7 @@ def set_(
     url: Url = None,
 ) -> None:
     """Make a route, or put another in its place."""
-    terms = _read_terms(file)
+    terms = read_terms(file)
     client = ServiceClient(url)
     _put(client, name, terms, client.routes()["version"])
 
@@ -71,7 +72,7 @@ def set_(
 def canary(
     name: Name,
     variant: Variant,
-    weight: Annotated[float, typer.Option(min=0.1, max=100, metavar="PERCENT", help="Of the route's requests.")] = 5.0,
+    weight: Weight = 5.0,
     max_error_rate: ErrorRate = "0.01",
     max_latency_ratio: LatencyRatio = "1.5",
     min_agreement: Agreement = "0.2",
@@ -144,6 +145,22 @@ def found_in(shown: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
+def read_terms(file: Path) -> RouteTerms:
+    """What an operator wrote of a route; raises ConfigurationError."""
+    try:
+        text = sys.stdin.read() if file == STDIN else file.read_text(encoding="utf-8")
+        return RouteTerms.model_validate(yaml.safe_load(text))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"the route in {file} cannot be read: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise ConfigurationError(
+            f"the route in {file} is wrong: {key}: {first['msg'].removeprefix('Value error, ')}; it looks like "
+            "{lanes: [{variant: minilm-l6, weight: 100}]}"
+        ) from None
+
+
 def _change(url: str | None, name: str, move: Callable[[Route], Route]) -> None:
     client = ServiceClient(url)
     shown = client.routes()
@@ -162,18 +179,3 @@ def _put(client: ServiceClient, name: str, terms: RouteTerms, version: int) -> N
 
 def _tell(changed: Mapping[str, Any]) -> None:
     Console().print(f"version {changed['version']}: {escape(changed['what'])}", highlight=False)
-
-
-def _read_terms(file: Path) -> RouteTerms:
-    try:
-        text = sys.stdin.read() if file == STDIN else file.read_text(encoding="utf-8")
-        return RouteTerms.model_validate(yaml.safe_load(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"the route in {file} cannot be read: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigurationError(
-            f"the route in {file} is wrong: {key}: {first['msg'].removeprefix('Value error, ')}; it looks like "
-            "{lanes: [{variant: minilm-l6, weight: 100}]}"
-        ) from None

@@ -63,6 +63,14 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A route's canary, as whoever holds the route has it."""
+
+    variant: str
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Stay on this step."""
 
@@ -92,7 +100,7 @@ Decision = Hold | Advance | Promote | Abort
 
 
 class Lever(Protocol):
-    """What moves the route, wherever it is."""
+    """What moves one canary of one route, wherever it is."""
 
     def look(self) -> Vitals:
         """What is to be seen now."""
@@ -109,7 +117,7 @@ class Lever(Protocol):
 
 def decide(plan: Plan, step: int, held_s: float, vitals: Vitals) -> Decision:
     """What to do on a step that has been held for so long."""
-    if vitals.percent == 0:
+    if vitals.percent == 0 or vitals.aborted_because:
         return Abort(vitals.aborted_because or "its weight was taken by somebody else")
     if held_s < plan.hold_s:
         return Hold(f"{plan.hold_s - held_s:.0f} s of {plan.hold_s:.0f} s are left")

@@ -1,6 +1,5 @@
 """`rerank rollout` over the service's own HTTP application, with requests that come all the while."""
 
-import importlib
 import itertools
 import os
 import threading
@@ -10,15 +9,13 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from serve_app.cli import app
+from serve_app.cli import app, rolling
 from serve_app.cluster import rollout
 from serve_app.errors import RerankError
 from serve_app.routes import GuardLimits
 from tests.clients.server import served
 from tests.router.lanes import CALLERS, LaneHouse, LaneScorers, route
 
-command = importlib.import_module("serve_app.cli.rollout")
-"""The module; in the package its name is that of its command."""
 QUICK = ("--hold", "0.3s", "--min-observations", "3", "--max-latency-ratio", "none")
 
 
@@ -82,7 +79,7 @@ def test_interrupted_it_says_how_to_go_on_and_goes_on(house: LaneHouse, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(command._WallClock, "sleep", interrupt)
+        patched.setattr(rolling._WallClock, "sleep", interrupt)
         result = run("search", "minilm-l12", "--steps", "20,100", *QUICK)
     assert result.exit_code == 130
     assert "stays the canary of search; the same command with --resume goes on" in result.stdout
