@@ -81,6 +81,7 @@ def variables() -> list[Object]:
         "HOME": "/tmp",  # noqa: S108 - a volume of the pod's own; the image's home cannot be written
         "HF_HUB_OFFLINE": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_LOG_TO_STDERR": "1",  # or what replicas log lies in files of a pod that goes away
         "RAY_SERVE_USE_PACK_SCHEDULING_STRATEGY": "1",  # or replicas spread, and leave no GPU free for a large one
     }
     return [{"name": name, "value": value} for name, value in given.items()]
