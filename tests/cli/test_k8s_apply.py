@@ -111,6 +111,15 @@ def test_a_job_that_cannot_be_changed_is_made_again(api: KubeApi) -> None:
     assert api.found("Job", "rerank-models")["spec"]["template"]["spec"]["containers"][0]["image"] == OTHER_IMAGE
 
 
+def test_what_holds_data_is_not_made_again(api: KubeApi) -> None:
+    done("apply", *DEV, "--yes")
+    api.found("StatefulSet", "rerank-redis")["spec"]["serviceName"] = "another"
+    version = api.version
+    said = refused("apply", "--cloud", "none", "--image", OTHER_IMAGE, "--yes", "--force")
+    assert said.startswith("the cluster refuses StatefulSet rerank-redis: StatefulSet is invalid: spec.serviceName")
+    assert api.version == version
+
+
 def test_without_the_prometheus_operator_the_rest_is_applied(api: KubeApi) -> None:
     del api.kinds["monitoring.coreos.com/v1"]
     told = done("apply", *GPUS, "--yes")

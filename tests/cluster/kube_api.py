@@ -40,6 +40,8 @@ KINDS = {
     "monitoring.coreos.com/v1": {"PodMonitor": ("podmonitors", True), "PrometheusRule": ("prometheusrules", True)},
 }
 Leaf = tuple[str, ...]
+FIXED: dict[str, Leaf] = {"Job": ("spec", "template"), "StatefulSet": ("spec", "serviceName")}
+"""Fields that cannot be changed."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,9 @@ class KubeApi:
             raise Refused(404, f'namespaces "{namespace}" not found')
         live, owners = self.objects.get(asked.path, {}), self.owners.get(asked.path, {})
         leaves = _leaves(body)
-        if live.get("kind") == "Job" and _at(live, ("spec", "template")) != body["spec"]["template"]:
-            raise Refused(422, "Job.batch is invalid: spec.template: field is immutable")
+        fixed = FIXED.get(live.get("kind", ""))
+        if fixed and _at(live, fixed) != _at(body, fixed):
+            raise Refused(422, f"{live['kind']} is invalid: {'.'.join(fixed)}: field is immutable")
         taken = {leaf: owners.get(leaf, set()) - {manager} for leaf in leaves if _at(live, leaf) != _at(body, leaf)}
         causes = [
             {
