@@ -106,9 +106,19 @@ def test_routes_that_were_changed_in_place_stay_when_the_image_changes(api: Kube
 
 def test_a_job_that_cannot_be_changed_is_made_again(api: KubeApi) -> None:
     done("apply", *GPUS, "--yes")
+    api.found("Job", "rerank-models")["status"] = {"succeeded": 1}
     told = done("apply", "--cloud", "gke", "--image", OTHER_IMAGE, "--yes")
+    assert "succeeded" not in told
     assert "~ Job rerank-models (deleted and made again: it cannot be changed)" in told
     assert api.found("Job", "rerank-models")["spec"]["template"]["spec"]["containers"][0]["image"] == OTHER_IMAGE
+
+
+def test_a_job_that_somebody_else_owns_is_not_made_again(api: KubeApi) -> None:
+    done("apply", *GPUS, "--yes")
+    [path] = [path for path in api.objects if "/jobs/" in path]
+    api.objects[path]["spec"]["backoffLimit"] = 1
+    api.owners[path]["spec", "backoffLimit"] = {"somebody"}
+    assert "Job rerank-models has fields that somebody else owns" in refused("apply", *GPUS, "--yes")
 
 
 def test_what_holds_data_is_not_made_again(api: KubeApi) -> None:

@@ -187,7 +187,7 @@ class KubeApi:
             kept[leaf] = {manager} | (kept.get(leaf, set()) if not taken.get(leaf) else set())
         changed: Object = _merged(_without(live, gone), body)
         if asked.query.get("dryRun") == "All":
-            return changed
+            return _stamped(changed, asked.path, self.version + 1)
         self.owners[asked.path] = kept
         return self._keep(asked.path, changed)
 
@@ -209,11 +209,9 @@ class KubeApi:
 
     def _keep(self, path: str, made: Object) -> Object:
         self.version += 1
-        made["metadata"] = {"uid": path, **made["metadata"], "resourceVersion": str(self.version)}
-        made["metadata"]["managedFields"] = [{"manager": "somebody", "operation": "Apply"}]
-        self.objects[path] = made
+        self.objects[path] = _stamped(made, path, self.version)
         self.owners.setdefault(path, {})
-        return made
+        return self.objects[path]
 
 
 @contextmanager
@@ -297,6 +295,11 @@ def _root(api_version: str) -> str:
 def _group(api_version: str) -> Object:
     version = {"groupVersion": api_version, "version": api_version.partition("/")[2]}
     return {"name": api_version.partition("/")[0], "versions": [version], "preferredVersion": version}
+
+
+def _stamped(made: Object, path: str, version: int) -> Object:
+    written = {"resourceVersion": str(version), "managedFields": [{"manager": "somebody", "time": str(version)}]}
+    return {**made, "metadata": {"uid": path, **made["metadata"], **written}}
 
 
 def _leaves(value: Any, path: Leaf = ()) -> set[Leaf]:
