@@ -228,7 +228,7 @@ def kube_api(folder: Path) -> Iterator[tuple[KubeApi, Path]]:
                 split.path,
                 dict(parse_qsl(split.query)),
                 self.headers.get("Content-Type", ""),
-                yaml.safe_load(text) if text else None,
+                yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if text else None,
             )
             try:
                 if self.headers.get("Authorization") != f"Bearer {TOKEN}":
