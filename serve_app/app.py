@@ -208,4 +208,5 @@ def _drain_s(args: AppArgs) -> float:
 def _scorer(variant: Variant, catalog: Catalog, device: Device, args: AppArgs) -> Application:
     at_once = bool(args.variants) or variant in catalog.variants_of(catalog.default_served)
     scorer = serve.deployment(**deployment_options(variant, at_once, device, args))(Scorer)
-    return scorer.bind(variant, ScorerOptions(args.models_dir, device, args.threads_per_scorer))
+    given = ScorerOptions(args.models_dir, device, args.threads_per_scorer, args.limits.max_wait_s)
+    return scorer.bind(variant, given)

@@ -44,6 +44,8 @@ class ScorerOptions:
     device: Device
     threads: int
     """CPU threads of one forward pass."""
+    max_wait_s: float
+    """See Limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Scorer:
         """
         came = time.monotonic()
         live = await self._live()
+        live.scheduler.require_room(job.about_tokens)
         began = time.monotonic()
         pairs = await live.model.tokenizer.pairs(job.queries, job.documents, job.reading)
         tokenized = time.monotonic()
@@ -160,4 +163,5 @@ class Scorer:
         engine = model.engine
         way = f"{engine.path} batches of {engine.token_budget} tokens"
         _log.info("%s is ready on %s in %s, %s", self._variant.name, engine.device, engine.dtype, way)
-        return _Live(model, Scheduler(self.score_slices, engine.token_budget, BATCHES_AT_ONCE[engine.device]))
+        at_once = BATCHES_AT_ONCE[engine.device]
+        return _Live(model, Scheduler(self.score_slices, engine.token_budget, at_once, options.max_wait_s))

@@ -22,6 +22,8 @@ from serve_app.scoring import Load
 SURE = 0.8
 """Part of a predicted time that has to be over the deadline before a request is refused: the pace is an estimate."""
 LONGEST_RETRY_AFTER_S = 60.0
+ALWAYS_HELD = 4
+"""Requests that may wait however long it takes: a few callers of a slow model are no overload."""
 
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
@@ -44,12 +46,14 @@ class Scheduler:
         submit: Callable[[Slice], Awaitable[list[float]]],
         token_budget: int,
         at_once: int = 1,
+        max_wait_s: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`at_once`: 1, or 2 where the device would idle while the next batch is made."""
         self._submit = submit
         self._at_once = at_once
         self._token_budget = token_budget
+        self._max_wait_s = max_wait_s
         self._clock = clock
         self._queue = SliceQueue(token_budget)
         self._callers: dict[Work, asyncio.Future[None]] = {}
@@ -57,6 +61,23 @@ class Scheduler:
         self._pace = Pace(token_budget)
         self._arrivals = Arrivals()
         self._on_device = 0
+
+    def require_room(self, about_tokens: int) -> None:
+        """Refuse a request of about so many tokens that would wait too long, before anything is done for it.
+
+        Raises Overloaded. A small one goes before what is large, so it may have room where a large one has none.
+        """
+        if len(self._callers) < ALWAYS_HELD or (pace := self._pace.tokens_per_s) is None:
+            return
+        now = self._clock()
+        waits_s = (self._on_device + self._queue.ahead_of(about_tokens, now)) / pace
+        if waits_s > self._max_wait_s:
+            self._arrivals.add(about_tokens, now)  # that is demand as well
+            later_s = min(LONGEST_RETRY_AFTER_S, waits_s - self._max_wait_s)
+            raise Overloaded(
+                f"the request would wait about {waits_s:.1f} s for its turn: try again in {later_s:.1f} s",
+                retry_after_s=later_s,
+            )
 
     async def score(self, rows: Sequence[Row], timeout_s: float) -> Scored:
         """Score the rows of one request; raises Overloaded, DeadlineExceeded, EngineFailure.
