@@ -7,7 +7,7 @@ from the time that was set, so that neither a stalled service nor a stalled clie
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import Any, Protocol
 
@@ -35,14 +35,22 @@ def arrivals(rate: float, seed: int) -> Iterator[float]:
 
 
 def ramp(from_rate: float, to_rate: float, seconds: float, seed: int) -> Iterator[float]:
-    """Seconds to each arrival of a Poisson process whose rate goes from one to the other, in a straight line.
+    """Seconds to each arrival of a Poisson process whose rate goes from one to the other, in a straight line."""
+
+    def rate_at(at: float) -> float:
+        return from_rate + (to_rate - from_rate) * at / seconds
+
+    return varying(rate_at, max(from_rate, to_rate), seconds, seed)
+
+
+def varying(rate_at: Callable[[float], float], highest: float, seconds: float, seed: int) -> Iterator[float]:
+    """Seconds to each arrival of a Poisson process whose rate changes with time and is never above `highest`.
 
     By thinning: arrivals at the highest rate, each kept with the probability of its time's rate.
     """
-    highest = max(from_rate, to_rate)
     kept = random.Random(f"kept {seed}")  # with the arrivals' own seed, both would draw the same numbers
     for at in takewhile(lambda at: at < seconds, arrivals(highest, seed)):
-        if kept.random() * highest < from_rate + (to_rate - from_rate) * at / seconds:
+        if kept.random() * highest < rate_at(at):
             yield at
 
 

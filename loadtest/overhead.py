@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from loadtest.dialects import documents_body, texts_body
 from loadtest.processes import Family
 from loadtest.questions import Question, questions_from, sized
 
@@ -24,14 +25,6 @@ GOAL_MS = 3.0
 """Added to the median."""
 ECHO = "echo"
 TIMEOUT_S = 60.0
-
-
-def _documents(question: Question) -> dict[str, Any]:
-    return {"query": question.query, "documents": list(question.documents)}
-
-
-def _texts(question: Question) -> dict[str, Any]:
-    return {"query": question.query, "texts": list(question.documents)}
 
 
 def _passages(question: Question) -> dict[str, Any]:
@@ -43,16 +36,16 @@ def _pairs(question: Question) -> dict[str, Any]:
 
 
 DIALECTS: Mapping[str, tuple[str, Callable[[Question], dict[str, Any]]]] = {
-    "native": ("/v1/rerank", _documents),
-    "cohere v2": ("/v2/rerank", _documents),
-    "jina": ("/jina/v1/rerank", _documents),
-    "tei": ("/rerank", _texts),
-    "vllm": ("/vllm/rerank", _documents),
+    "native": ("/v1/rerank", documents_body),
+    "cohere v2": ("/v2/rerank", documents_body),
+    "jina": ("/jina/v1/rerank", documents_body),
+    "tei": ("/rerank", texts_body),
+    "vllm": ("/vllm/rerank", documents_body),
     "vllm score": ("/v1/score", _pairs),
     "nim": ("/v1/ranking", _passages),
-    "voyage": ("/voyage/v1/rerank", _documents),
-    "infinity": ("/infinity/rerank", _documents),
-    "xinference": ("/xinference/v1/rerank", _documents),
+    "voyage": ("/voyage/v1/rerank", documents_body),
+    "infinity": ("/infinity/rerank", documents_body),
+    "xinference": ("/xinference/v1/rerank", documents_body),
 }
 
 
@@ -94,7 +87,7 @@ def overhead(
         asked = {
             name: (service, path, write({**make(question), "model": model})) for name, (path, make) in DIALECTS.items()
         }
-        asked[ECHO] = (echoing, "/", write(_documents(question)))
+        asked[ECHO] = (echoing, "/", write(documents_body(question)))
         families = {ECHO: Family(echo), **dict.fromkeys(DIALECTS, Family(url))}
         measured = measure(asked, families, requests, rounds)
     Console().print(table(measured))

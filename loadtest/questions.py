@@ -11,6 +11,8 @@ from pathlib import Path
 
 MADE_UP = 50
 """Questions that are made up, with a hundred documents each."""
+MEDIAN_WORDS = 77.0
+"""Of documents that are made up, as the tokens of passages in TREC DL 2019."""
 WORDS = (
     "about after again air animal answer area away back body book boy built call carry change children city close "
     "country cover day different door earth east example eye face family far feet field fire fish food form friend "
@@ -43,24 +45,24 @@ def read_questions(path: Path, limit: int) -> list[Question]:
     return [Question(each["query"], [candidate["text"] for candidate in each["candidates"]]) for each in found]
 
 
-def make_up_questions() -> list[Question]:
-    """The same ones every time, out of common words.
-
-    A document's words: median 77, a twentieth above 154, as the tokens of passages in TREC DL 2019.
-    """
+def make_up_questions(median_words: float = MEDIAN_WORDS) -> list[Question]:
+    """The same ones every time, out of common words; a twentieth of the documents has twice the median and more."""
+    longer = median_words / MEDIAN_WORDS
     rng = random.Random(0)
     known = WORDS.split()
 
     def text(words: float) -> str:
         return " ".join(rng.choices(known, k=max(1, round(words))))
 
-    return [Question(text(5), [text(rng.lognormvariate(4.34, 0.42)) for _ in range(100)]) for _ in range(MADE_UP)]
+    return [
+        Question(text(5), [text(longer * rng.lognormvariate(4.34, 0.42)) for _ in range(100)]) for _ in range(MADE_UP)
+    ]
 
 
-def questions_from(run: Path | None) -> list[Question]:
+def questions_from(run: Path | None, median_words: float = MEDIAN_WORDS) -> list[Question]:
     """Those of a run, or made up ones without it."""
     if run is None:
-        return make_up_questions()
+        return make_up_questions(median_words)
     questions = read_questions(run, 200)
     return questions or sys.exit(f"error: the run {run} is empty")
 
