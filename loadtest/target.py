@@ -5,6 +5,7 @@ queue that no caller of a service has.
 """
 
 import io
+import math
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -125,8 +126,8 @@ async def connect(address: Address) -> AsyncIterator[Target]:
         **({"Authorization": f"Bearer {address.key}"} if address.key else {}),
     }
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_S)
-    # Without the second number, aiohttp rounds timeouts above 5 s up to a whole second of its clock.
-    timeout = aiohttp.ClientTimeout(total=address.timeout_s, ceil_threshold=address.timeout_s)
+    # Without the second number, aiohttp (3.14) rounds timeouts of 5 s and more up to a whole second of its clock.
+    timeout = aiohttp.ClientTimeout(total=address.timeout_s, ceil_threshold=math.inf)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(headers=headers, connector=connector, timeout=timeout, cookie_jar=jar) as http:
         yield Target(http, address)
