@@ -5,10 +5,19 @@ It knows no service: the same scenario is run against every one that is compared
 
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from loadtest.arrivals import Arrivals, Replay, Steps, Strict
 from loadtest.questions import MEDIAN_WORDS
@@ -47,10 +56,24 @@ class Repeats(Strict):
     """Different ones."""
 
 
+def _kind(documents: Any) -> str:
+    if isinstance(documents, list):
+        return "portions"
+    return "spread" if isinstance(documents, dict | Spread) else "number"
+
+
+Documents = Annotated[
+    Annotated[PositiveInt, Tag("number")]
+    | Annotated[list[Portion], Field(min_length=1), Tag("portions")]
+    | Annotated[Spread, Tag("spread")],
+    Discriminator(_kind),  # or a mistake is told three times, once for each that it is not
+]
+
+
 class Workload(Strict):
     """What is in the requests."""
 
-    documents: PositiveInt | list[Portion] | Spread
+    documents: Documents
     """Of a request."""
     words: PositiveFloat = MEDIAN_WORDS
     """The median of documents that are made up."""

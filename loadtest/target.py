@@ -6,6 +6,7 @@ queue that no caller of a service has.
 
 import io
 import math
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -135,8 +136,5 @@ async def connect(address: Address) -> AsyncIterator[Target]:
 
 def queue_ms(server_timing: str) -> float | None:
     """The `queue` of a Server-Timing header, in milliseconds; None where it has none."""
-    for part in server_timing.split(","):
-        name, _, duration = part.partition(";dur=")
-        if name.strip() == "queue":
-            return float(duration)
-    return None
+    found = re.search(r"(?:^|,)\s*queue;dur=([0-9.]+)", server_timing)
+    return float(found[1]) if found else None

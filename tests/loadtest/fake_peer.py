@@ -64,7 +64,7 @@ def fake_peer(
             self.send(told.status, told.headers, {"results": [{"index": i, "relevance_score": 0.5} for i in ranked]})
 
         def do_GET(self) -> None:
-            self.send(200, {}, {"data": models})
+            self.send(200 if self.path == "/v1/models" else 404, {}, {"data": models})
 
         def send(self, status: int, headers: Mapping[str, str], body: dict[str, Any]) -> None:
             content = json.dumps(body).encode()
