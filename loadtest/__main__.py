@@ -2,10 +2,16 @@
 
 import typer
 
+from loadtest.compare import compare
+from loadtest.report import report
 from loadtest.run import run
+from loadtest.saturation import saturation
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(run)
+app.command()(report)
+app.command()(compare)
+app.command()(saturation)
 
 
 @app.callback()

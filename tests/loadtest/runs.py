@@ -56,7 +56,8 @@ def spike(name: str = "ours", capacity: float = 60.0, generator: Generator = PUN
         began, free = max(at, free), max(at, free) + 1 / rate
         took = free + 0.02 + rng.lognormvariate(-4, 0.6) - at
         waited = (began - at) * 1_000
-        samples.append(sample(at, took * 1_000, documents=20, tokens=rng.randint(1_200, 2_600), queue_ms=waited))
+        told: dict[str, Any] = {"documents": 20, "tokens": rng.randint(1_200, 2_600), "queue_ms": waited}
+        samples.append(sample(at, took * 1_000, sent=at + rng.lognormvariate(-8, 0.5), **told))
     phases = [
         {"name": each, "seconds": 60, "rate": rate} for each, rate in (("calm", 30), ("spike", 90), ("after", 30))
     ]

@@ -132,6 +132,11 @@ def test_a_queue_that_is_left_is_no_overload() -> None:
     assert found.recoveries[0].seconds == pytest.approx(0.5)
 
 
+def test_a_busy_phase_whose_requests_are_in_time_is_no_overload() -> None:
+    samples = [sample(place / 40) for place in range(400)] + [sample(11)]
+    assert figures(run(samples, 20, scenario=phased("busy", "calm"))).recoveries == []
+
+
 def test_a_phase_without_requests_is_no_overload() -> None:
     found = figures(run([sample(11, 100)], 20, scenario=phased("pause", "calm")))
     assert found.recoveries == []
