@@ -43,7 +43,7 @@ class Generator:
             )
             server.check()
             if not out.exists():  # one that was late itself says so in the run, and ends with 1 all the same
-                raise PeerFailed(f"{server.peer.name} could not be loaded: {done.stderr.strip()[-1000:]}")
+                raise PeerFailed(f"{server.peer.name} could not be loaded: {done.stderr.strip()[-3000:]}")
             return read_run(out)
 
     def _target(self, server: Server) -> Sequence[str]:

@@ -40,7 +40,7 @@ class FakePeer:
 
 @contextmanager
 def fake_peer(
-    reply: Callable[[int, dict[str, Any]], Reply], models: Sequence[dict[str, Any]] = ()
+    reply: Callable[[int, dict[str, Any]], Reply], models: Sequence[dict[str, Any]] = (), port: int = 0
 ) -> Iterator[FakePeer]:
     peer = FakePeer(reply)
 
@@ -77,7 +77,7 @@ def fake_peer(
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
