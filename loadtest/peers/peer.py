@@ -32,6 +32,7 @@ class Peer:
     """With {bin}, {folder}, {models}, {model} and {port}: programs, weights, the folder that they lie in, the name
     that requests have, where to listen on loopback."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """With {made}, a folder that is gone afterwards."""
 
     @property
     def ours(self) -> bool:
@@ -43,14 +44,17 @@ class Peer:
         words = {"bin": programs, "folder": folder, "models": folder.parent, "model": model, "port": port}
         return [word.format(**words) for word in self.command]
 
-    def surroundings(self) -> dict[str, str]:
+    def surroundings(self, made: Path) -> dict[str, str]:
         """Environment variables of its process: nothing is fetched from anywhere and nothing reported."""
+        own = {name: value.format(made=made) for name, value in self.environment.items()}
         quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
-        return {**os.environ, **quiet, "PYTHONPATH": str(ROOT), **self.environment}
+        return {**os.environ, **quiet, "PYTHONPATH": str(ROOT), **own}
 
 
 ROOT = Path(__file__).parents[2]
 _OURS = "{bin}/rerank", "serve", "--open", "--variants", "{model}", "--models-dir", "{models}", "--port", "{port}"
+_LEDGER = {"RERANK_USAGE__PATH": "{made}/usage.sqlite3"}
+"""What is measured is nobody's usage."""
 PEERS = (
     Peer(
         "ours",
@@ -59,6 +63,7 @@ PEERS = (
         "as installed: bf16 where the CPU computes it natively, else fp32",
         (),
         _OURS,
+        _LEDGER,
     ),
     Peer(
         "sentence-transformers",
@@ -90,7 +95,7 @@ PEERS = (
         ),
         {"INFINITY_ANONYMOUS_USAGE_STATS": "0"},
     ),
-    Peer("ours-int8", "rerank serve", "int8", "RERANK_DTYPE=int8", (), _OURS, {"RERANK_DTYPE": "int8"}),
+    Peer("ours-int8", "rerank serve", "int8", "RERANK_DTYPE=int8", (), _OURS, {**_LEDGER, "RERANK_DTYPE": "int8"}),
     Peer(
         "onnxruntime-int8",
         "onnxruntime behind FastAPI",

@@ -80,7 +80,12 @@ def started(peer: Peer, programs: Path, weights: Weights, logs: Path) -> Iterato
     command = peer.started_with(programs, weights.folder, weights.model, port)
     with log.open("wb") as said:
         process = subprocess.Popen(
-            command, stdout=said, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=ROOT, env=peer.surroundings()
+            command,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=ROOT,
+            env=peer.surroundings(logs),
         )
     server = Server(peer, weights.model, f"http://127.0.0.1:{port}", process, log)
     watching = Thread(target=server.watch, name=f"memory of {peer.name}")
