@@ -85,7 +85,7 @@ PEERS = (
         "infinity",
         "infinity-emb, torch engine",
         "floats",
-        "fp32, batches of 32, SDPA (BetterTransformer is gone from the transformers that it needs)",
+        "fp32, batches of 32, torch.compile; SDPA, since the transformers that it takes has no BetterTransformer",
         ("infinity-emb[server,torch]==0.0.78",),
         (
             *("{bin}/infinity_emb", "v2", "--model-id", "{folder}", "--served-model-name", "{model}"),
