@@ -47,7 +47,7 @@ def overload(everybody: Field, plan: Plan, measure: Measure) -> dict[str, Overlo
 
 
 def _overload(server: Server, plan: Plan, measure: Measure) -> Overloaded:
-    capacity = max(closed(server, plan, plan.seconds / 2).values()) / plan.documents
+    capacity = max(closed(server, plan, 2 * plan.seconds).values()) / plan.documents  # what all else is a multiple of
     stages = [("before", LIGHT, BEFORE_S), ("overload", HEAVY, HEAVY_S), ("after", LIGHT, AFTER_S)]
     before = server.bytes_now()
     run = measure(server, steps(stages, plan.documents, TIMEOUT_S, TIMEOUT_S * 1_000), capacity)
