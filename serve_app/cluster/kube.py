@@ -1,7 +1,8 @@
 """The only home of the Kubernetes client: apply, read, change, delete, follow a log.
 
 Objects come in as dicts and go out as dicts; what the API server refuses becomes a sentence. It knows no kind by name:
-the cluster is asked what it has, and that is kept for one command and nowhere else.
+the cluster is asked what it has, and that is kept for one command and nowhere else. The client is imported when a
+cluster is asked: that takes a second, and where the service runs it is not installed.
 """
 
 import contextlib
@@ -9,16 +10,14 @@ import json
 import weakref
 from collections.abc import Iterator, Mapping
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import urllib3
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
-from kubernetes.dynamic import DynamicClient, LazyDiscoverer
-from kubernetes.dynamic.exceptions import ResourceNotFoundError
+from typing import TYPE_CHECKING, Any
 
 from serve_app.cluster.objects import NAMESPACE, Object
 from serve_app.errors import RerankError
+from serve_app.packages import require_packages
+
+if TYPE_CHECKING:
+    from kubernetes.client.exceptions import ApiException
 
 APPLIER = "rerank"
 """The field manager that owns what manifests say."""
@@ -45,6 +44,10 @@ class Kube:
 
     def __init__(self, context: str | None = None) -> None:
         """Raises KubernetesError where no cluster is configured, or none answers."""
+        require_packages("kubernetes", brought_by="rerank-serve[cluster]")
+        from kubernetes import client
+        from kubernetes.dynamic import DynamicClient, LazyDiscoverer
+
         _load(context)
         self._api = client.ApiClient()
         folder = TemporaryDirectory(prefix="rerank-kinds-")  # by default a file that others can write
@@ -102,6 +105,8 @@ class Kube:
 
     def log(self, pod: str, container: str, *, lines: int, follow: bool) -> Iterator[str]:
         """The last lines of a container's log, and with `follow` those to come, without an end of their own."""
+        from kubernetes import client
+
         with self._asked(f"the log of {container} in {pod}"):
             stream: Any = client.CoreV1Api(self._api).read_namespaced_pod_log(
                 pod, NAMESPACE, container=container, tail_lines=lines, follow=follow, _preload_content=False
@@ -127,19 +132,25 @@ class Kube:
     @contextlib.contextmanager
     def _asked(self, what: str) -> Iterator[None]:
         """Turns the client's errors into ours."""
+        from kubernetes.client.exceptions import ApiException
+        from kubernetes.dynamic.exceptions import ResourceNotFoundError
+        from urllib3.exceptions import HTTPError
+
         try:
             yield
         except ResourceNotFoundError:
             raise NoSuchKind(f"the cluster at {self.host} has no definition of the kind of {what}") from None
         except ApiException as error:
             raise _refusal(what, error) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (HTTPError, OSError) as error:
             raise KubernetesError(f"the cluster at {self.host} does not answer ({_short(error)})") from None
         except (KeyError, ValueError):
             raise KubernetesError(f"{self.host} does not answer as Kubernetes does: {what}") from None
 
 
 def _load(context: str | None) -> None:
+    from kubernetes import config
+
     try:
         config.load_kube_config(context=context)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
@@ -162,7 +173,7 @@ class _Owned(Conflict):
     owners: frozenset[str] = frozenset()
 
 
-def _refusal(what: str, error: ApiException) -> KubernetesError:
+def _refusal(what: str, error: "ApiException") -> KubernetesError:
     told = _status(error.body)
     message = told.get("message") or error.reason or f"status {error.status}"
     causes = [cause for cause in told.get("details", {}).get("causes", ()) if cause.get("reason") == _OWNED]

@@ -1,4 +1,6 @@
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,6 +8,7 @@ import pytest
 
 from serve_app.cluster.kube import APPLIER, CHANGER, Conflict, Kube, KubernetesError, NoSuchKind
 from serve_app.cluster.objects import NAMESPACE, Object, cluster_object, kubernetes_object
+from serve_app.errors import ConfigurationError
 from tests.cluster.kube_api import KubeApi, kube_api, use, write_kubeconfig
 
 NAMESPACE_OBJECT = cluster_object("v1", "Namespace", NAMESPACE, {})
@@ -152,3 +155,11 @@ def test_what_kinds_there_are_is_kept_where_nobody_else_can_change_it(api: KubeA
     del kube
     gc.collect()
     assert not folder.exists()
+
+
+def test_commands_do_without_the_client_until_a_cluster_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys, serve_app.cli; sys.exit('kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    monkeypatch.setattr("serve_app.packages.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"this needs kubernetes: install rerank-serve\[cluster\]"):
+        Kube()
