@@ -1,7 +1,8 @@
 """The environments that the vendors' packages run in: a name in, the interpreter of an environment that has them out.
 
-Their pins exclude each other (cohere 5, 6 and 7; httpx 0.27 and 0.28), so there are three. `constraints.txt` holds the
-versions of everything that the three agree on; what they disagree on is pinned here.
+Their pins exclude each other (cohere 5, 6 and 7; httpx 0.27 and 0.28), so there are three of them, and one for Locust,
+which comes with gevent. `constraints.txt` holds the versions of everything that all agree on; what they disagree on is
+pinned here.
 """
 
 import hashlib
@@ -66,6 +67,16 @@ ENVIRONMENTS = (
             "cohere==5.21.1",
             "httpx==0.27.2",
             "pydantic==2.14.4",
+        ),
+    ),
+    Environment(
+        "locust",
+        ("locust",),
+        (
+            "locust==2.47.0",
+            "httpx==0.28.1",
+            "pydantic==2.14.4",
+            "pyyaml==6.0.4",
         ),
     ),
     Environment(
