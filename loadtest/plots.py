@@ -90,7 +90,7 @@ def replicas_over_time(run: Run) -> Chart:
 def lateness_over_time(run: Run, ticks: Sequence[Tick]) -> Chart:
     """Of the load generator: while it is late, the latencies are its own as well."""
     late: list[Point] = [(_middle(run, tick), tick.late_ms) for tick in ticks]
-    sent = logarithmic("sent after due, ms", (value for _, value in late if value is not None))
+    sent = linear("sent after due, ms", (value for _, value in late if value is not None))
     return Chart("Load generator", seconds(TIME, run.seconds), sent, [Series("p99", late, "c3")], _marks(run))
 
 
