@@ -14,6 +14,8 @@ BY_GUARD = "guard"
 class ServiceLever:
     """Moves one canary of one route."""
 
+    look_every_s = 1.0
+
     def __init__(self, client: ServiceClient, route: str, variant: str, limits: GuardLimits) -> None:
         """`variant` is any of its names; raises ServiceError when the service has no such one."""
         self.route = route

@@ -11,6 +11,7 @@ from dataclasses import replace
 from serve_app.catalog import Catalog
 from serve_app.cluster.declared import declared_routes, served_only, with_routes
 from serve_app.cluster.kube import Kube, KubernetesError
+from serve_app.cluster.monitoring import INTERVAL_S
 from serve_app.cluster.objects import NAME, NAMESPACE, Object, kubernetes_object
 from serve_app.cluster.rollout import Standing, Vitals
 from serve_app.cluster.vitals import Prometheus
@@ -70,6 +71,8 @@ class ClusterRoutes:
 
 class ClusterLever:
     """Moves one canary of one route."""
+
+    look_every_s: float = INTERVAL_S
 
     def __init__(
         self, routes: ClusterRoutes, prometheus: Prometheus, route: str, variant: str, limits: GuardLimits

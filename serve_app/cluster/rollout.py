@@ -17,7 +17,6 @@ PATIENCE = 4
 """A step whose figures are not in order after so many times its hold is given up."""
 ENOUGH_FOR_P99 = 1_000
 """Of fewer requests the p99 is one of the ten slowest, and chance."""
-LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +101,9 @@ Decision = Hold | Advance | Promote | Abort
 class Lever(Protocol):
     """What moves one canary of one route, wherever it is."""
 
+    look_every_s: float
+    """What is seen changes no sooner."""
+
     def look(self) -> Vitals:
         """What is to be seen now."""
 
@@ -139,7 +141,7 @@ def roll(
         seen(step, held_s, vitals, decision)
         match decision:
             case Hold():
-                clock.sleep(LOOK_EVERY_S)
+                clock.sleep(lever.look_every_s)
             case Advance(step):
                 lever.move(plan.steps[step])
                 began = clock.now()

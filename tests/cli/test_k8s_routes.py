@@ -9,9 +9,9 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from serve_app.cli import app
-from serve_app.cluster import rollout
 from serve_app.cluster.declared import declared_routes
 from serve_app.cluster.kube import CHANGER, Conflict
+from serve_app.cluster.lever import ClusterLever
 from serve_app.cluster.rollout import Vitals
 from serve_app.cluster.vitals import Prometheus
 from serve_app.errors import RerankError
@@ -25,7 +25,7 @@ QUICK = ("--steps", "20,100", "--hold", "0.1s", "--min-observations", "3")
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeApi]:
     """With a route `search`."""
-    monkeypatch.setattr(rollout, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(ClusterLever, "look_every_s", 0.02)
     with fake_cluster(tmp_path, monkeypatch) as api:
         done("apply", *FLEET, "--yes")
         file = tmp_path / "search.yaml"

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from serve_app.cli import app, rolling
-from serve_app.cluster import rollout
+from serve_app.cli.lever import ServiceLever
 from serve_app.errors import RerankError
 from serve_app.routes import GuardLimits
 from tests.clients.server import served
@@ -22,7 +22,7 @@ QUICK = ("--hold", "0.3s", "--min-observations", "3", "--max-latency-ratio", "no
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch, closed_clients: None) -> Iterator[LaneHouse]:
     """With a route `search`, and somebody who asks it."""
-    monkeypatch.setattr(rollout, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(ServiceLever, "look_every_s", 0.05)
     house = LaneHouse(CALLERS, scorers=LaneScorers())
     ended = threading.Event()
     with served(house.api) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:

@@ -84,6 +84,7 @@ class FakeLever:
     percent: float = 1.0
     moved: list[object] = field(default_factory=list)
     since: float = 0.0
+    look_every_s: float = 1.0
 
     def look(self) -> Vitals:
         found = self.vitals(self.clock.now() - self.since)
