@@ -14,6 +14,8 @@ from serve_app.router.charge import Charge
 from serve_app.router.usage_sqlite import SqliteSink
 from tests.running import Running, rerank_serve, run
 
+pytestmark = pytest.mark.slow
+
 FOLLOWS_WITHIN_S = 2.0
 BODY = {"query": "sea", "documents": ["a house", "bread"]}
 

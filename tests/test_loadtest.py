@@ -15,6 +15,8 @@ from serve_app.scorer.weights import BUNDLED
 from tests.conftest import ROOT
 from tests.running import command, free_port, rerank_serve
 
+pytestmark = pytest.mark.slow
+
 
 def test_startup_measures_a_service_from_its_command_to_its_idle_memory(small_models: Path) -> None:
     port = free_port()

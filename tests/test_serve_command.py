@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from tests.running import Running, rerank_serve, stop
 
@@ -42,6 +43,7 @@ def test_without_network_and_weights_it_ranks_with_what_the_package_brings() -> 
     assert "15 more load on their first request" in printed
 
 
+@pytest.mark.slow
 def test_a_variant_without_weights_starts_and_names_two_ways_to_provide_them(tmp_path: Path) -> None:
     with rerank_serve("--models-dir", str(tmp_path), "--variants", "minilm-l12", environment={}) as service:
         ready = _ready_or_not(service)

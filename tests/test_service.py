@@ -54,6 +54,7 @@ def _plain(folder: Path) -> list[float]:
     return [model(**pair).logits.item() for pair in pairs]
 
 
+@pytest.mark.slow
 def test_two_names_reach_two_deployments(service: Running, small_models: Path, catalog: Catalog) -> None:
     for name, alias in (("minilm-l12", "minilm-l12-v2"), ("minilm-l6", "cross-encoder/ms-marco-MiniLM-L-6-v2")):
         response = _rerank(service, alias, raw_scores=True)
@@ -124,6 +125,7 @@ def test_a_variant_without_weights_says_so_and_the_others_stay_up(service: Runni
     assert _rerank(service).status_code == 200
 
 
+@pytest.mark.slow
 def test_damaged_weights_say_so(service: Running, small_models: Path) -> None:
     response = _rerank(service, "minilm-l4")
     assert response.status_code == 503
@@ -131,6 +133,7 @@ def test_damaged_weights_say_so(service: Running, small_models: Path) -> None:
     assert str(small_models) not in response.text
 
 
+@pytest.mark.slow
 def test_weights_that_arrive_later_are_found_without_a_restart(
     service: Running, small_models: Path, catalog: Catalog
 ) -> None:

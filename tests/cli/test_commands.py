@@ -114,6 +114,7 @@ def _write_run(folder: Path, candidates: Mapping[str, list[str]], name: str = "r
     return path
 
 
+@pytest.mark.slow
 def test_eval_measures_what_the_service_answers(service: Running, tmp_path: Path) -> None:
     texts = ["the sea", "bread", "music of people"]
     body = {"model": "minilm-l12", "query": "the river", "documents": texts}

@@ -1,9 +1,12 @@
+import pytest
+
 from serve_app.catalog import Catalog
 from serve_app.cluster.comparison import MODEL, OURS, RAYS, compare, table
 from serve_app.cluster.traffic import MIXED, phased
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_tokens_are_the_better_signal_and_the_table_says_by_how_much(catalog: Catalog) -> None:
     lines = list(compare(catalog.variants[MODEL], phased(MIXED), (OURS, RAYS)))
     rays, ours = lines

@@ -17,6 +17,8 @@ from loadtest.service import Body
 from loadtest.target import Address, connect
 from tests.loadtest.slow_services import Queues, Stalls, served
 
+pytestmark = pytest.mark.slow
+
 TWO = Body(b'{"query": "q", "documents": ["one 000000", "two 000000"]}', 2)
 EVERY_S, STALL_S = 1.5, 0.4
 

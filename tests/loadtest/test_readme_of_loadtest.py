@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from loadtest.scenario import FOLDER
@@ -12,18 +13,23 @@ from tests.conftest import ROOT
 from tests.loadtest.fake_peer import Reply, fake_peer
 
 README = (ROOT / "loadtest" / "README.md").read_text()
-SHORTER = {
-    "run": ["--seconds", "1"],
-    "report": [],
-    "saturation": ["--to", "2", "--seconds", "1", "--requests", "1", "--repeats", "1", "--resolution", "1.9"],
-}
+QUICK = ["--seconds", "1", "--requests", "1", "--repeats", "1", "--resolution", "1.9"]
+SHORTER = {"run": ["--seconds", "1"], "report": [], "saturation": ["--from", "5", "--to", "60", *QUICK]}
+HELD = 20
+"""Requests of a second; more are refused."""
 
 
 def test_its_three_commands(tmp_path: Path) -> None:
     [block] = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    printed = []
-    with fake_peer(lambda *_: Reply()) as peer:
+    printed: list[str] = []
+    came: list[float] = []
+
+    def reply(*_: object) -> Reply:
+        came.append(now := time.monotonic())
+        return Reply(200 if sum(now - at < 1 for at in came) <= HELD else 503)
+
+    with fake_peer(reply) as peer:
         for line in block.strip().splitlines():
             python, *words = shlex.split(line.replace("http://127.0.0.1:8000", peer.url))
             assert python == ".venv/bin/python"

@@ -62,11 +62,11 @@ def test_a_service_that_is_not_there_is_a_failure() -> None:
 def test_a_client_gives_up_when_it_said_it_would() -> None:
     """And not at the next whole second, which is how aiohttp saves timers: one of three is far from that."""
 
-    async def never(_: str) -> None:
-        await asyncio.sleep(10)
+    async def too_late(_: str) -> None:
+        await asyncio.sleep(1)
 
     async def given_up() -> list[Sample]:
-        async with served(never) as url, connect(Address(f"{url}/one", "native", None, 0.2)) as target:
+        async with served(too_late) as url, connect(Address(f"{url}/one", "native", None, 0.2)) as target:
             return [await target.ask(TWO, number, 0.0) for number in range(4)]
 
     samples = asyncio.run(given_up())
