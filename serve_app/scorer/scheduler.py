@@ -65,12 +65,13 @@ class Scheduler:
     def require_room(self, about_tokens: int) -> None:
         """Refuse a request of about so many tokens that would wait too long, before anything is done for it.
 
-        Raises Overloaded. A small one goes before what is large, so it may have room where a large one has none.
+        Raises Overloaded. Only the crowd of its like counts, and what is smaller: a large one that has waited for long
+        goes first for once, and is no reason to turn small ones away.
         """
         if len(self._callers) < ALWAYS_HELD or (pace := self._pace.tokens_per_s) is None:
             return
         now = self._clock()
-        waits_s = (self._on_device + self._queue.ahead_of(about_tokens, now)) / pace
+        waits_s = (self._on_device + self._queue.crowd(about_tokens)) / pace
         if waits_s > self._max_wait_s:
             self._arrivals.add(about_tokens, now)  # that is demand as well
             later_s = min(LONGEST_RETRY_AFTER_S, waits_s - self._max_wait_s)

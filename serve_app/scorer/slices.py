@@ -16,6 +16,8 @@ from serve_app.scoring import Waiting
 HALVED_EVERY_S = 4.0
 """Waiting this long makes the remaining work look half as long. 1,000 passages of MS MARCO that have waited for 27 s go
 before ten that just came."""
+LIKE = 2
+"""What is up to so many times larger than a request is of its like."""
 NEWEST_BATCH = 0.1
 """Part of the newest batch in the pace: the last ten or so decide it."""
 
@@ -100,6 +102,10 @@ class SliceQueue:
     def ahead_of(self, tokens: int, now: float) -> int:
         """Tokens that would go before a request of `tokens` that came now."""
         return sum(work.tokens for work in self._waiting if _apparent_tokens(work, now) <= tokens)
+
+    def crowd(self, tokens: int) -> int:
+        """Tokens of those that wait and are no larger than a request of `tokens`, or hardly."""
+        return sum(work.tokens for work in self._waiting if work.tokens <= LIKE * tokens)
 
     def release(self, now: float) -> list[tuple[Work, Slice]]:
         """The next slices for the device: at least one if any waits, else at most a token budget of them.

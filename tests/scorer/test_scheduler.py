@@ -234,8 +234,11 @@ async def test_what_would_wait_too_long_is_refused_and_told_when_to_come_back() 
 
 
 @pytest.mark.anyio
-async def test_what_goes_before_the_crowd_has_room() -> None:
-    async with Crowded(10, max_wait_s=4.0) as scheduler:
+@pytest.mark.parametrize("waited_s", [0.0, 60.0])
+async def test_what_is_small_has_room_beside_a_crowd_of_large_ones(waited_s: float) -> None:
+    crowded = Crowded(10, max_wait_s=4.0)
+    async with crowded as scheduler:
+        crowded.clock.now += waited_s  # by then any of them goes first
         scheduler.require_room(20)
 
 
