@@ -13,7 +13,8 @@ from serve_app.cluster.kube import Conflict
 from serve_app.cluster.manifests import manifests
 from serve_app.errors import RerankError
 from tests.cluster.fleets import EVERY_FLEET
-from tests.cluster.kube_api import KubeApi, fake_cluster
+from tests.cluster.kube_api import KubeApi
+from tests.cluster.kube_server import fake_cluster
 
 IMAGE = f"registry.example.com/rerank@sha256:{'b' * 64}"
 OTHER_IMAGE = IMAGE.replace("b" * 64, "c" * 64)

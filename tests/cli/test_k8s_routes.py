@@ -16,7 +16,8 @@ from serve_app.cluster.rollout import Vitals
 from serve_app.cluster.vitals import Prometheus
 from serve_app.errors import RerankError
 from tests.cli.test_k8s_apply import IMAGE, done
-from tests.cluster.kube_api import KubeApi, fake_cluster
+from tests.cluster.kube_api import KubeApi
+from tests.cluster.kube_server import fake_cluster
 
 FLEET = ("--cloud", "gke", "--image", IMAGE, "--variants", "minilm-l6,minilm-l12,minilm-l2")
 QUICK = ("--steps", "20,100", "--hold", "0.1s", "--min-observations", "3")

@@ -11,7 +11,8 @@ from serve_app.cli import app
 from serve_app.cluster.objects import kubernetes_object
 from serve_app.errors import RerankError
 from tests.cli.test_k8s_apply import DEV, done
-from tests.cluster.kube_api import KubeApi, fake_cluster
+from tests.cluster.kube_api import KubeApi
+from tests.cluster.kube_server import fake_cluster
 from tests.cluster.test_status import SIDE, pod, waiting
 
 

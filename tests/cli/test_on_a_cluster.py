@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from serve_app.cli import app
 from serve_app.cluster.kube import Conflict, Kube
 from serve_app.cluster.objects import NAMESPACE, Object, cluster_object, kubernetes_object
-from tests.cluster.kube_api import KubeApi, fake_cluster
+from tests.cluster.kube_api import KubeApi
+from tests.cluster.kube_server import fake_cluster
 
 IMAGE = f"registry.invalid/none@sha256:{'b' * 64}"
 FLEET = ("--cloud", "none", "--image", IMAGE)

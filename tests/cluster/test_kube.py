@@ -9,7 +9,8 @@ import pytest
 from serve_app.cluster.kube import APPLIER, CHANGER, Conflict, Kube, KubernetesError, NoSuchKind
 from serve_app.cluster.objects import NAMESPACE, Object, cluster_object, kubernetes_object
 from serve_app.errors import ConfigurationError
-from tests.cluster.kube_api import KubeApi, kube_api, use, write_kubeconfig
+from tests.cluster.kube_api import KubeApi
+from tests.cluster.kube_server import kube_api, use, write_kubeconfig
 
 NAMESPACE_OBJECT = cluster_object("v1", "Namespace", NAMESPACE, {})
 
