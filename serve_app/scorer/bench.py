@@ -52,13 +52,15 @@ def bench(
     path: Annotated[
         PathName | None, typer.Option(help="Way through the device; graphs is V100's. Default: the device's fastest.")
     ] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Processes that share the device and the CPUs.")] = 1,
     dtype: Annotated[Dtype | None, typer.Option(help="Default: the catalog's.")] = None,
     catalog: Annotated[Path | None, typer.Option(envvar="RERANK_CATALOG", help="Catalog file.")] = None,
 ) -> None:
     """Measure documents/s of this engine and of sentence-transformers' defaults, in turns, tokenising included.
 
-    V100: published documents/s. s-t: sentence-transformers here. Of peak: share of a square matmul's speed in the same
-    run and dtype (beside int8, in the CPU's fastest of floats), by the arithmetic of the whole model.
+    V100: published documents/s. Device: of one replica, without tokenising. s-t: sentence-transformers here, on a GPU
+    in our dtype. Peak: the device's share of a square matmul's speed in the same run and dtype (beside int8, in the
+    CPU's fastest of floats), by the arithmetic of the whole model.
     """
     require_packages("torch", "transformers")
     import torch
@@ -70,7 +72,7 @@ def bench(
     on: Device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     known = load_catalog(catalog or default_catalog_path())
     chosen = _chosen(known if dtype is None else known.in_dtype(dtype), models, models_dir)
-    how = How(on, path, rounds)
+    how = How(on, path, replicas, rounds)
     lines = _lines(run, documents) if run else None
     judged = read_judgements(qrels) if qrels else None
     table = _table()
@@ -157,7 +159,7 @@ def _table() -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("model", "weights"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("NDCG@10", "V100", "docs/s", "s-t", "ratio", "of peak"):
+    for heading in ("NDCG@10", "V100", "docs/s", "device", "s-t", "ratio", "peak"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("dtype", no_wrap=True)
     return table
@@ -166,7 +168,7 @@ def _table() -> Table:
 def _cells(variant: Variant, measured: "Measured", ndcg10: float | None, real: bool) -> Sequence[str]:
     from serve_app.scorer.measure import flops_per_pair
 
-    share = measured.ours * flops_per_pair(variant, measured.tokens) / measured.peak_flops
+    share = measured.device * flops_per_pair(variant, measured.tokens) / measured.peak_flops
     theirs = measured.theirs
     return (
         variant.name,
@@ -174,6 +176,7 @@ def _cells(variant: Variant, measured: "Measured", ndcg10: float | None, real: b
         "–" if ndcg10 is None else f"{ndcg10:.4f}",
         f"{variant.figures.docs_per_second_v100:,.0f}",
         f"{measured.ours:,.0f}",
+        f"{measured.device:,.0f}",
         "–" if theirs is None else f"{theirs:,.0f}",
         "–" if theirs is None else f"{measured.ours / theirs:.2f}",
         f"{share:.0%}",

@@ -28,8 +28,8 @@ LOAD_AGAIN_S = 10.0
 REQUESTS_IN_REPLICA = 256
 """Requests that a replica holds at once. Ray's 5 would starve the batches: the scheduler has to see the queue."""
 BATCHES_AT_ONCE = {"cpu": 1, "cuda": 2}
-"""A GPU computes one batch while the next is assembled. On a CPU both would share the cores, and small requests wait
-behind two batches instead of one."""
+"""And threads for them: a GPU computes one batch while the next is assembled. On a CPU both would share the cores, and
+small requests wait behind two batches instead of one."""
 SLICES_PER_BATCH = REQUESTS_IN_REPLICA
 """Batches are bounded by tokens, in the scheduler; Ray warns of a bound above the requests that it lets in."""
 
@@ -88,7 +88,8 @@ class Scorer:
     def __init__(self, variant: Variant, options: ScorerOptions) -> None:
         self._variant = variant
         self._options = options
-        self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+        at_once = BATCHES_AT_ONCE[options.device]
+        self._device_threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="device")
         self._counts = _Counts(variant.name)
         self._loading = asyncio.Lock()
         self._state: _Live | RerankError = self._load()
@@ -135,7 +136,7 @@ class Scorer:
         live = await self._live()
         rows = [row for part in slices for row in part.rows]
         loop = asyncio.get_running_loop()
-        logits = iter(await loop.run_in_executor(self._device_thread, live.model.engine.run, rows))
+        logits = iter(await loop.run_in_executor(self._device_threads, live.model.engine.run, rows))
         return [[next(logits) for _ in part.rows] for part in slices]
 
     async def _live(self) -> _Live:
@@ -143,7 +144,7 @@ class Scorer:
             state = self._state
             if isinstance(state, RerankError) and time.monotonic() - self._tried_at > LOAD_AGAIN_S:
                 loop = asyncio.get_running_loop()
-                self._state = state = await loop.run_in_executor(self._device_thread, self._load)
+                self._state = state = await loop.run_in_executor(self._device_threads, self._load)
                 self._tried_at = time.monotonic()
         if isinstance(state, RerankError):
             # A copy: an exception that is raised again chains the traceback of every earlier request to itself.

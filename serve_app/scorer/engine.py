@@ -1,7 +1,9 @@
 """Rows in, logits out: one model on one device. It knows no text, no queue and no Ray."""
 
 import logging
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from serve_app.catalog import Variant
 from serve_app.errors import EngineFailure, WeightsInvalid
+from serve_app.scorer.budget import sizes, smallest_nearly_fastest
 from serve_app.scorer.checkpoint import load_cross_encoder
 from serve_app.scorer.heads import CrossEncoder
 from serve_app.scorer.inference import InferenceModel
@@ -26,6 +29,8 @@ LEAST_TOKEN_BUDGET = 512
 
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+TIMED_PASSES = 3
+"""Of each size, when a budget is chosen, of which the fastest counts."""
 _TOLERANCE = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.25, "int8": 0.25}
 """Logits of one row in two batches may differ by this (seen in bf16: 0.025); a leaking mask differs by whole units."""
 
@@ -47,6 +52,7 @@ class TorchEngine:
         self.token_budget = token_budget
         self.splits = 0
         """Batches for which the device had no memory."""
+        self._launching = threading.Lock()
         model.to(device)
         model.body.to(dtype=_DTYPES[native_dtype(device) if dtype == "int8" else dtype])
         self._path = choose_path(InferenceModel(model, dtype == "int8"), device, dtype, pad_id, token_budget, path)
@@ -67,12 +73,15 @@ class TorchEngine:
         )
 
     def run(self, rows: Sequence[Row]) -> list[float]:
-        """The relevance logit of each row, in fp32; raises EngineFailure when the device fails."""
+        """The relevance logit of each row, in fp32; raises EngineFailure when the device fails.
+
+        Threads may call it at once: one hands its batches to the device while another waits for its logits.
+        """
         groups = self._path.groups([len(row.ids) for row in rows], self.token_budget)
         try:
-            # A GPU is given all batches before the first result is asked for: it computes one while the next is made.
-            scored = [self._launch([rows[i] for i in members]) for members in groups]
-            ordered = cast(list[float], torch.cat(scored).tolist())
+            with self._launching:
+                fetch = _fetched(torch.cat([self._launch([rows[i] for i in members]) for members in groups]))
+            ordered = fetch()
         except RuntimeError as error:  # torch's word for everything from out of memory to a lost device
             _log.exception("%s failed on %d rows", self.device, len(rows))
             raise EngineFailure("the device failed while it scored; try again") from error
@@ -80,6 +89,16 @@ class TorchEngine:
         for index, logit in zip((i for members in groups for i in members), ordered, strict=True):
             logits[index] = logit
         return logits
+
+    def tune(self, row: Row) -> None:
+        """On a GPU, lower the budget to the smallest that is nearly as fast, by passes of such rows.
+
+        A larger batch keeps small requests waiting for longer, and gains nothing once the device is full.
+        """
+        if self.device == "cuda":
+            seconds = {size: self._seconds([row] * (size // len(row.ids))) for size in sizes(self.token_budget)}
+            self.token_budget = smallest_nearly_fastest(seconds)
+        self._path.prepare(self.token_budget)
 
     def check(self, rows: Sequence[Row]) -> None:
         """Score the rows alone and together; raises WeightsInvalid when they differ or are not finite.
@@ -92,6 +111,15 @@ class TorchEngine:
             raise WeightsInvalid(f"the warm-up batch has scores that are not finite in {self.dtype}: try dtype fp32")
         if (gap := float((alone - together).abs().max())) > _TOLERANCE[self.dtype]:
             raise WeightsInvalid(f"the same pair scores {gap:.2g} apart in two batches on {self.device}: not served")
+
+    def _seconds(self, rows: Sequence[Row]) -> float:
+        """Of one pass; the first one, which is slower, does not count."""
+        took: list[float] = []
+        for _ in range(TIMED_PASSES + 1):
+            began = time.perf_counter()
+            self.run(rows)
+            took.append(time.perf_counter() - began)
+        return min(took[1:])
 
     def _launch(self, rows: Sequence[Row]) -> Tensor:
         """One batch; when the device has no memory for it, its halves, and smaller batches from now on."""
@@ -111,6 +139,21 @@ class TorchEngine:
             torch.cuda.empty_cache()
         half = len(rows) // 2
         return torch.cat([self._path.launch(part) for part in (rows[:half], rows[half:])])
+
+
+def _fetched(logits: Tensor) -> Callable[[], list[float]]:
+    """What gives the logits once the device has them; the copy is queued now, before another thread's batch."""
+    if logits.device.type == "cpu":
+        return lambda: cast(list[float], logits.tolist())
+    here = logits.to("cpu", non_blocking=True)  # into pinned memory
+    there = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+    there.record()
+
+    def fetch() -> list[float]:
+        there.synchronize()
+        return cast(list[float], here.tolist())
+
+    return fetch
 
 
 def native_dtype(device: Device) -> Literal["fp32", "fp16", "bf16"]:

@@ -79,7 +79,9 @@ class CudaRecorder:
             self._model.padded(ids, segments, mask)  # what is allocated on first use may not be recorded
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.inference_mode(), torch.cuda.graph(graph, pool=self._memory):
+        # Of this thread alone: another may be waiting for its logits.
+        mode = "thread_local"
+        with torch.inference_mode(), torch.cuda.graph(graph, pool=self._memory, capture_error_mode=mode):
             logits = self._model.padded(ids, segments, mask)
 
         def replay(batch: Padded) -> Tensor:

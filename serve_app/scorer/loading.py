@@ -40,7 +40,9 @@ def load_folder(variant: Variant, folder: Path, device: Device, path: PathName |
     """Load and check what the folder holds; raises WeightsInvalid. `path` instead of the device's fastest."""
     tokenizer = PairTokenizer.from_folder(folder)
     engine = TorchEngine.load(variant, folder, device, tokenizer.pad_id, path)
-    engine.check(_warm_up_rows(tokenizer))
+    *shorter, usual, longest = _warm_up_rows(tokenizer)
+    engine.tune(usual)
+    engine.check([*shorter, usual, longest])
     return LoadedModel(tokenizer, engine)
 
 

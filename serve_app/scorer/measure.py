@@ -8,7 +8,8 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from serve_app.catalog import Variant
 from serve_app.scorer.engine import native_dtype
 from serve_app.scorer.loading import LoadedModel, load_folder
 from serve_app.scorer.packing import PathName
+from serve_app.scorer.replicas import Replicas, Share
+from serve_app.scorer.streaming import Pairs, rows_of, score
 from serve_app.scorer.token_cache import TokenCache
 from serve_app.scoring import Device
 
@@ -27,18 +30,17 @@ PEAK_SIDE = {"cpu": 2_048, "cuda": 8_192}
 PEAK_PRODUCTS = 8
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
-Pairs = Sequence[tuple[str, Sequence[str]]]
-"""Queries, each with its documents."""
-
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Of one variant: medians over rounds."""
 
     ours: float
-    """Documents per second, tokenising included."""
+    """Documents per second of all replicas together, tokenising included."""
+    device: float
+    """The same of one, of rows that were tokenised before."""
     theirs: float | None
-    """The same of sentence-transformers with its default settings, where it can load the model."""
+    """Of sentence-transformers by default, where it can load the model; on a GPU in half precision, as we are."""
     peak_flops: float
     """Of a square matmul in our dtype, per second; beside int8 in the fastest dtype of floats."""
     tokens: float
@@ -50,10 +52,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """Where, by which way through the device (None: its fastest), and how often."""
+    """Where, by which way through the device (None: its fastest), by how many replicas, and how often."""
 
     device: Device
     path: PathName | None
+    replicas: int
     rounds: int
 
 
@@ -61,12 +64,41 @@ def measure(variant: Variant, folder: Path, pairs: Pairs, how: How, done: Callab
     """Score the pairs in every round, after one to warm up; calls `done` after each."""
     ours = load_folder(variant, folder, how.device, how.path)
     ours.tokenizer.cache = TokenCache(most_bytes=0)  # every round scores the same texts, and has to read them
-    theirs = _sentence_transformers(folder, how.device)
+    rows = rows_of(ours, pairs)
     dtype = ours.engine.dtype
+    theirs = _sentence_transformers(folder, how.device, dtype)
     peak = _Peak(how.device, native_dtype(how.device) if dtype == "int8" else dtype)
-    contestants: list[Callable[[], object]] = [lambda: _score(ours, pairs), peak.multiply]
-    if theirs is not None:
-        contestants.append(lambda: theirs.predict(_flat(pairs), show_progress_bar=False))
+    share = Share(variant, folder, how.device, how.path, pairs)
+    with _scoring(ours, share, how.replicas) as scoring:
+        contestants = [scoring, peak.multiply, lambda: ours.engine.run(rows)]
+        if theirs is not None:
+            contestants.append(lambda: theirs.predict(_flat(pairs), show_progress_bar=False))
+        seconds = _in_turns(contestants, how, done)
+    documents = sum(len(documents) for _, documents in pairs)
+    return Measured(
+        ours=documents / statistics.median(seconds[0]),
+        device=documents / statistics.median(seconds[2]),
+        theirs=documents / statistics.median(seconds[3]) if theirs is not None else None,
+        peak_flops=peak.flops / min(seconds[1]),
+        tokens=statistics.fmean(len(row.ids) for row in rows),
+        dtype=dtype,
+        logits=list(_by_query(ours.engine.run(rows), pairs)),
+    )
+
+
+@contextmanager
+def _scoring(model: LoadedModel, share: Share, replicas: int) -> Iterator[Callable[[], object]]:
+    """What scores all pairs: this process, or so many others."""
+    if replicas == 1:
+        yield lambda: score(model, share.pairs)
+        return
+    parts = (share.pairs[number::replicas] for number in range(replicas))
+    with closing(Replicas([replace(share, pairs=part) for part in parts])) as several:
+        yield several.score
+
+
+def _in_turns(contestants: Sequence[Callable[[], object]], how: How, done: Callable[[], None]) -> list[list[float]]:
+    """The seconds of each in every round but the first; another one begins each."""
     seconds: list[list[float]] = [[] for _ in contestants]
     for number in range(how.rounds + 1):
         for place in range(len(contestants)):
@@ -75,16 +107,7 @@ def measure(variant: Variant, folder: Path, pairs: Pairs, how: How, done: Callab
             if number:
                 seconds[turn].append(took)
         done()
-    documents = sum(len(documents) for _, documents in pairs)
-    rows = _rows(ours, pairs)
-    return Measured(
-        ours=documents / statistics.median(seconds[0]),
-        theirs=documents / statistics.median(seconds[2]) if theirs is not None else None,
-        peak_flops=peak.flops / min(seconds[1]),
-        tokens=statistics.fmean(len(row.ids) for row in rows),
-        dtype=dtype,
-        logits=list(_by_query(ours.engine.run(rows), pairs)),
-    )
+    return seconds
 
 
 def flops_per_pair(variant: Variant, tokens: float) -> float:
@@ -126,26 +149,22 @@ class _Peak:
             torch.mm(self._matrix, self._matrix)
 
 
-def _sentence_transformers(folder: Path, device: Device) -> Any:
-    """Its CrossEncoder, or None where it is not installed or does not know the architecture."""
+def _sentence_transformers(folder: Path, device: Device, dtype: str) -> Any:
+    """Its CrossEncoder, or None where it is not installed or does not know the architecture.
+
+    In our dtype on a GPU, and as it comes on a CPU: in fp32.
+    """
     if find_spec("sentence_transformers") is None:
         return None
     from sentence_transformers import CrossEncoder
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
+    settings = {"dtype": _DTYPES[dtype if device == "cuda" else "fp32"]}
     try:
-        return CrossEncoder(str(folder), device=device, max_length=512)
+        return CrossEncoder(str(folder), device=device, max_length=512, model_kwargs=settings)
     except ValueError:  # transformers' word for a model type that it does not know
         return None
-
-
-def _score(model: LoadedModel, pairs: Pairs) -> list[float]:
-    return model.engine.run(_rows(model, pairs))
-
-
-def _rows(model: LoadedModel, pairs: Pairs) -> list[Any]:
-    return [row for query, documents in pairs for row in model.tokenizer.rows_now(query, documents)]
 
 
 def _flat(pairs: Pairs) -> list[tuple[str, str]]:

@@ -28,6 +28,9 @@ class Path(Protocol):
     def tokens(self, lengths: Sequence[int]) -> int:
         """What a batch of such rows costs."""
 
+    def prepare(self, token_budget: int) -> None:
+        """Get ready for batches up to so many tokens, so that no caller waits for it."""
+
     def launch(self, rows: Sequence[Row]) -> Tensor:
         """One batch → fp32 logits [rows] on the device, which may still be computing them."""
 
@@ -47,6 +50,9 @@ class PaddedPath:
     def tokens(self, lengths: Sequence[int]) -> int:
         """With padding."""
         return len(lengths) * max(lengths)
+
+    def prepare(self, token_budget: int) -> None:
+        """Nothing to do."""
 
     def launch(self, rows: Sequence[Row]) -> Tensor:
         """→ fp32 logits [rows]."""
@@ -72,6 +78,9 @@ class PackedPath:
         """Those that there are."""
         return sum(lengths)
 
+    def prepare(self, token_budget: int) -> None:
+        """Nothing to do."""
+
     def launch(self, rows: Sequence[Row]) -> Tensor:
         """→ fp32 logits [rows]."""
         batch = pack(rows)
@@ -89,8 +98,6 @@ class GraphPath:
     def __init__(self, model: InferenceModel, pad_id: int, token_budget: int) -> None:
         self._model, self._pad_id, self._token_budget = model, pad_id, token_budget
         self._pool = GraphPool(CudaRecorder(model))
-        for shape in full_shapes(token_budget):
-            self._pool.find(shape)
 
     def groups(self, lengths: Sequence[int], token_budget: int) -> Sequence[Sequence[int]]:
         """By length."""
@@ -99,6 +106,13 @@ class GraphPath:
     def tokens(self, lengths: Sequence[int]) -> int:
         """With padding."""
         return len(lengths) * max(lengths)
+
+    def prepare(self, token_budget: int) -> None:
+        """Record the passes of a saturated service; those of other budgets are forgotten."""
+        self._token_budget = token_budget
+        self._pool = GraphPool(CudaRecorder(self._model))
+        for shape in full_shapes(token_budget):
+            self._pool.find(shape)
 
     def launch(self, rows: Sequence[Row]) -> Tensor:
         """→ fp32 logits [rows]."""

@@ -135,13 +135,12 @@ class PairTokenizer:
         """At most `most` ids of each; those that are not in the cache, which keeps ROOM, are made together."""
         if most > ROOM:
             return self._first_ids(documents, most)
-        known = [self.cache.get(document) for document in documents]
-        missing = [document for document, ids in zip(documents, known, strict=True) if ids is None]
+        known = self.cache.find(documents)
+        missing = [document for document, (_, ids) in zip(documents, known, strict=True) if ids is None]
         made = self._first_ids(missing, ROOM) if missing else []
-        for document, ids in zip(missing, made, strict=True):
-            self.cache.put(document, ids)
+        self.cache.keep(zip((key for key, ids in known if ids is None), made, strict=True))
         fresh = iter(made)
-        return [next(fresh) if ids is None else ids for ids in known]
+        return [next(fresh) if ids is None else ids for _, ids in known]
 
     def _first_ids(self, texts: Sequence[str], most: int) -> list[TokenIds]:
         """The first `most` ids of each text, reading no more of a long text than they need.
@@ -156,7 +155,7 @@ class PairTokenizer:
             for i in pending:
                 found[i] = self._encode([texts[i][:shown]])[0]
             pending = [i for i in pending if len(texts[i]) > shown and len(found[i]) < most + LONGEST_WORD]
-        return [np.asarray(ids[:most], dtype=np.int32) for ids in found]
+        return [np.fromiter(ids, np.int32, min(len(ids), most)) for ids in found]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)

@@ -4,6 +4,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from serve_app.catalog import Catalog
+from serve_app.errors import EngineFailure
 from serve_app.scorer import bench as bench_module
 from serve_app.scorer import measure as measure_module
 from serve_app.scorer.loading import load_folder
 from serve_app.scorer.measure import How, flops_per_pair, made_up_pairs, measure
 from serve_app.scorer.random_weights import write_random
+from serve_app.scorer.replicas import Replicas, Share
 from tests.checkpoints import VOCABULARY
 from tests.conftest import ROOT
 from tests.hub_layouts import LAYOUTS
@@ -73,10 +76,41 @@ def test_a_model_that_sentence_transformers_cannot_load_is_measured_alone(
     (tmp_path / "made" / "config.json").write_text('{"model_type": "BERT_Cat"}')  # as its hub repository has it
     rounds: list[int] = []
     measured = measure(
-        variant, tmp_path / "made", [("river", ["the sea"])], How("cpu", None, 2), lambda: rounds.append(1)
+        variant,
+        tmp_path / "made",
+        [("river", ["the sea"])],
+        How("cpu", None, replicas=1, rounds=2),
+        lambda: rounds.append(1),
     )
     assert (measured.theirs, len(rounds)) == (None, 3)
     assert measured.ours > 0
+
+
+def test_several_replicas_share_the_work_and_end_with_it(
+    catalog: Catalog, vocabulary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = catalog.variants["tinybert-l2-v2"]
+    write_random(variant, vocabulary, tmp_path / "made")
+    started: list[Replicas] = []
+    start = Replicas.__init__
+
+    def noted(replicas: Replicas, shares: Sequence[Share]) -> None:
+        start(replicas, shares)
+        started.append(replicas)
+        assert [share.pairs for share in shares] == [pairs[0::2], pairs[1::2]]
+        assert all(process.is_alive() for process, _ in replicas._replicas)
+
+    pairs = [("river", ["the sea"] * 3), ("sea", ["bread"]), ("bread", ["the river", "sea"])]
+    monkeypatch.setattr(Replicas, "__init__", noted)
+    measured = measure(variant, tmp_path / "made", pairs, How("cpu", None, replicas=2, rounds=1), lambda: None)
+    assert measured.ours > 0
+    assert [process.exitcode for process, _ in started[0]._replicas] == [0, 0]
+
+
+def test_a_replica_that_cannot_load_is_no_figure(catalog: Catalog, tmp_path: Path) -> None:
+    share = Share(catalog.variants["tinybert-l2-v2"], tmp_path, "cpu", None, [])
+    with pytest.raises(EngineFailure, match="a replica ended with 1"):
+        Replicas([share])
 
 
 def test_made_up_text_is_as_long_as_passages_are() -> None:
@@ -111,9 +145,10 @@ def test_the_bench_compares_in_one_run_without_ray(tmp_path: Path) -> None:
     assert rows["rerank-tiny"][:3] == ["real", "1.0000", "9,000"]
     assert rows["tinybert-l2"][:3] == ["random", "–", "9,000"]
     for name in rows:
-        ours, theirs, ratio = (float(cell.replace(",", "")) for cell in rows[name][3:6])
+        ours, device, theirs, ratio = (float(cell.replace(",", "")) for cell in rows[name][3:7])
+        assert device > 0
         assert ours / theirs == pytest.approx(ratio, rel=0.05)
-    assert float(rows["distilbert-cat"][6].rstrip("%")) > 0  # of the small ones it may round to 0 on a busy machine
+    assert float(rows["distilbert-cat"][7].rstrip("%")) > 0  # of the small ones it may round to 0 on a busy machine
     assert "run.jsonl.gz" in " ".join(printed)
     assert printed[-1] == "was imported"
 

@@ -1,6 +1,7 @@
 import gzip
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,37 @@ def test_real_weights_score_as_plain_transformers(
     assert engine.run(rows[::-1]) == pytest.approx(expected[::-1], abs=TOLERANCE)
 
 
+def test_threads_get_their_own_scores(engine: TorchEngine, tokenizer: PairTokenizer) -> None:
+    requests = [tokenizer.rows_now(query, [" ".join(WORDS[:n]), "sea"]) for n, query in enumerate(WORDS[:12], 1)]
+    expected = [engine.run(rows) for rows in requests]
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        together = list(threads.map(engine.run, requests))
+    assert together == [pytest.approx(logits, abs=TOLERANCE) for logits in expected]
+
+
+def test_a_gpus_budget_is_the_smallest_that_is_nearly_as_fast(
+    engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With made-up seconds: 1 ms a pass and 0.1 us a token, so that 65,536 tokens have 88 % of the best rate."""
+    [row] = tokenizer.rows_now("the river", ["sea"])
+    prepared: list[int] = []
+    monkeypatch.setattr(engine, "device", "cuda")
+    monkeypatch.setattr(engine, "token_budget", 1_000_000)
+    monkeypatch.setattr(engine, "_seconds", lambda rows: 1e-3 + 1e-7 * sum(len(each.ids) for each in rows))
+    monkeypatch.setattr(engine._path, "prepare", prepared.append)
+    engine.tune(row)
+    assert engine.token_budget == 131_072
+    assert prepared == [131_072]
+
+
+def test_a_cpus_budget_is_what_it_was(
+    engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "token_budget", 2_048)
+    engine.tune(tokenizer.rows_now("the river", ["sea"])[0])
+    assert engine.token_budget == 2_048
+
+
 def test_the_check_passes_for_a_sound_model(engine: TorchEngine, tokenizer: PairTokenizer) -> None:
     engine.check(tokenizer.rows_now("the river", ["", "sea", "bread " * 40]))
 
@@ -129,7 +161,7 @@ class _SmallDevice:
 
     def __init__(self, path: DevicePath, room: int) -> None:
         self._path, self._room = path, room
-        self.groups, self.tokens = path.groups, path.tokens
+        self.groups, self.tokens, self.prepare = path.groups, path.tokens, path.prepare
         self.passes: list[int] = []
 
     def launch(self, rows: Sequence[Row]) -> torch.Tensor:

@@ -11,46 +11,59 @@ def _ids(start: int) -> TokenIds:
     return np.arange(start, start + 10, dtype=np.int32)
 
 
-def test_what_was_put_is_found_and_counted() -> None:
+def _keep(cache: TokenCache, text: str, ids: TokenIds) -> None:
+    [(key, _)] = cache.find([text])
+    cache.keep([(key, ids)])
+
+
+def _get(cache: TokenCache, text: str) -> TokenIds | None:
+    [(_, ids)] = cache.find([text])
+    return ids
+
+
+def test_what_was_kept_is_found_and_counted() -> None:
     cache = TokenCache()
-    assert cache.get("river") is None
-    cache.put("river", _ids(1))
-    found = cache.get("river")
+    [(river, unknown), (sea, also_unknown)] = cache.find(["river", "sea"])
+    assert (unknown, also_unknown) == (None, None)
+    assert river != sea
+    cache.keep([(river, _ids(1))])
+    [(_, other), (key, found)] = cache.find(["sea", "river"])
+    assert other is None
+    assert key == river
     assert found is not None
     assert found.tolist() == list(range(1, 11))
-    assert cache.get("sea") is None
-    assert (cache.hits, cache.misses) == (1, 2)
+    assert (cache.hits, cache.misses) == (1, 3)
 
 
 def test_what_was_used_longest_ago_goes_first() -> None:
     cache = TokenCache(most_bytes=2 * TEN_IDS)
-    cache.put("river", _ids(1))
-    cache.put("sea", _ids(2))
-    cache.get("river")
-    cache.put("bread", _ids(3))
-    assert cache.get("sea") is None
-    assert cache.get("river") is not None
-    assert cache.get("bread") is not None
+    _keep(cache, "river", _ids(1))
+    _keep(cache, "sea", _ids(2))
+    _get(cache, "river")
+    _keep(cache, "bread", _ids(3))
+    assert _get(cache, "sea") is None
+    assert _get(cache, "river") is not None
+    assert _get(cache, "bread") is not None
 
 
 def test_the_same_text_twice_takes_its_room_once() -> None:
     cache = TokenCache(most_bytes=2 * TEN_IDS)
     for _ in range(5):
-        cache.put("river", _ids(1))
-    cache.put("sea", _ids(2))
-    assert cache.get("river") is not None
+        _keep(cache, "river", _ids(1))
+    _keep(cache, "sea", _ids(2))
+    assert _get(cache, "river") is not None
 
 
 def test_without_room_nothing_is_kept() -> None:
     cache = TokenCache(most_bytes=0)
-    cache.put("river", _ids(1))
-    assert cache.get("river") is None
+    _keep(cache, "river", _ids(1))
+    assert _get(cache, "river") is None
 
 
 def test_what_is_kept_cannot_be_written() -> None:
     cache = TokenCache()
-    cache.put("river", _ids(1))
-    found = cache.get("river")
+    _keep(cache, "river", _ids(1))
+    found = _get(cache, "river")
     assert found is not None
     with pytest.raises(ValueError, match="read-only"):
         found[0] = 7
@@ -58,5 +71,5 @@ def test_what_is_kept_cannot_be_written() -> None:
 
 def test_half_a_surrogate_pair_is_a_text_like_others() -> None:
     cache = TokenCache()
-    cache.put("\ud800", _ids(1))
-    assert cache.get("\ud800") is not None
+    _keep(cache, "\ud800", _ids(1))
+    assert _get(cache, "\ud800") is not None

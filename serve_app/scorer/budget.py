@@ -1,0 +1,24 @@
+"""How many tokens go through a GPU at once: by timing a few sizes, since it depends on the device and on the model."""
+
+from collections.abc import Iterator, Mapping
+
+LEAST = 2_048
+"""Tokens of the smallest size that is tried."""
+NEARLY = 0.9
+"""Of the best tokens/s: enough, for the smaller batch that a small request waits behind."""
+
+
+def sizes(most: int) -> Iterator[int]:
+    """Powers of two times LEAST, up to `most` tokens, which is the last."""
+    size = LEAST
+    while size < most:
+        yield size
+        size *= 2
+    yield most
+
+
+def smallest_nearly_fastest(seconds: Mapping[int, float]) -> int:
+    """Given the seconds of a pass by its tokens, the fewest tokens whose rate is NEARLY that of the best size."""
+    rates = {tokens: tokens / took for tokens, took in seconds.items()}
+    enough = NEARLY * max(rates.values())
+    return min(tokens for tokens, rate in rates.items() if rate >= enough)
