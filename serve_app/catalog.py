@@ -79,7 +79,7 @@ class Serving(Block):
     min_replicas: Annotated[int, Field(ge=0)] = 0
     max_replicas: Annotated[int, Field(ge=1)] = 8
     token_budget: Annotated[int, Field(ge=512)]
-    """Padded tokens of one forward pass on a GPU."""
+    """Most tokens of one forward pass on a GPU; a replica takes fewer where that is as fast."""
     latency_target_ms: Annotated[float, Field(gt=0)]
     """Within this a request of TARGET_DOCUMENTS is answered, waiting included: replicas are added for it."""
     idle_after_s: Annotated[float, Field(ge=0)] = 600.0
