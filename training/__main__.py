@@ -1,8 +1,10 @@
-"""`python -m training`: teacher scores, student, export; each step goes on where it was stopped."""
+"""`python -m training`: teacher scores, student, export, in the minutes that it is given."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,84 +15,103 @@ from rich.console import Console
 
 from serve_app.catalog import Variant
 from serve_app.catalog_file import default_catalog_path, load_catalog
+from serve_app.errors import ConfigurationError
 from serve_app.scorer.checkpoint import load_cross_encoder, read_state
-from serve_app.scorer.engine import CPU_TOKEN_BUDGET, TorchEngine
 from serve_app.scorer.loading import load_folder
-from serve_app.scorer.tokenizer import PairTokenizer
-from training.corpus import Corpus, read_corpus
+from serve_app.scoring import Device
+from training.corpus import read_corpus
 from training.distil import Recipe, Run
+from training.examination import Examination
 from training.export import export
-from training.lessons import Lesson
-from training.lists import ScoringList, make_plan
-from training.quality import Agreement, Scores, agreement
+from training.lessons import Lessons
+from training.lines import Lines
+from training.lists import make_plan
+from training.quality import Agreement
 from training.student import new_student
 from training.teacher import Teacher
+from training.tokens import Texts
 
 HERE = Path(__file__).parent
 BUNDLED = HERE.parent / "serve_app" / "bundled" / "rerank-tiny"
+TEACHING = 0.4
+"""Part of the time until which the teacher scores."""
+LISTS = {"cpu": 8, "cuda": 96}
+"""Parts of lists a step: small steps where pairs are dear, large ones where a step costs the same anyhow."""
+RATES = {"cpu": 1e-3, "cuda": 2e-3}
 
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder of passages, queries and candidates; see training/README.md.")],
     teacher: Annotated[Path, typer.Option(help="Folder of MiniLM-L12's weights, as `rerank pull` makes it.")],
-    work: Annotated[Path, typer.Option(help="Folder for the teacher's scores and the checkpoint.")] = Path("build"),
+    work: Annotated[Path, typer.Option(help="Folder for the teacher's scores.")] = Path("build"),
     out: Annotated[Path, typer.Option(help="Folder of the student.")] = BUNDLED,
     log: Annotated[Path, typer.Option(help="Log of all runs, one JSON object a line.")] = HERE / "runs.jsonl",
     start: Annotated[Path | None, typer.Option(help="Folder of a student to go on from. Default: a new one.")] = None,
-    questions: Annotated[int, typer.Option(min=0, help="Lists of questions about the passages' subjects.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1)] = 5,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    device: Annotated[Device, typer.Option(help="Where teacher and student compute.")] = "cpu",
+    minutes: Annotated[
+        float, typer.Option(min=0, help="For everything, of which the student has the larger part.")
+    ] = 4.3,
+    rate: Annotated[float | None, typer.Option(help="Peak learning rate. Default: the device's.")] = None,
     seed: Annotated[int, typer.Option()] = 1,
 ) -> None:
-    """Distil rerank-tiny from MiniLM-L12. Started again, it goes on where it was stopped."""
+    """Distil rerank-tiny from MiniLM-L12; `out` has the best student after each epoch."""
+    end = time.monotonic() + 60 * minutes
+    lines = Lines(Console())
+    torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for each shape of a batch, and no two are alike
     work.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    recipe = Recipe(seed=seed, epochs=epochs, peak_rate=rate)
     corpus = read_corpus(data)
-    plan = make_plan(corpus, seed, questions)
-    console.print(f"{plan.pairs:,} pairs; {len(plan.held_out)} queries held out of {len(plan.training):,} others")
-    guide = load_folder(_variant("minilm-l12"), teacher, "cpu")
-    scorer = Teacher(guide, work / "teacher.jsonl")
-    known = scorer.score(plan.held_out, corpus.passages, "teacher, held-out queries")
-    scores = scorer.score(plan.training, corpus.passages, "teacher, training queries")
-    lessons = _lessons(guide.tokenizer, plan.training, corpus, scores)
+    plan = make_plan(corpus, seed, device)
+    lines.say(f"{plan.pairs:,} pairs for training; {len(plan.held_out)} lists are held out")
+    guide = load_folder(_variant("minilm-l12"), teacher, device)
+    texts = Texts.of([each.query for each in plan.lists], corpus.passages, guide.tokenizer)
+    lines.say(f"{len(texts.places):,} queries and {len(corpus.passages):,} passages are tokenised")
+    scorer = Teacher(guide.engine, texts, work / "teacher.jsonl", lines)
+    known = Lessons.of(plan.held_out, scorer.score(plan.held_out), texts)
+    scores = scorer.score(plan.training, end - (1 - TEACHING) * 60 * minutes)
+    if not scores:
+        raise ConfigurationError("the teacher had no time for the training lists: give it more minutes")
+    lessons = Lessons.of(plan.training, scores, texts)
+    lines.say(f"{len(lessons.passages):,} pairs of {len(scores):,} lists are scored")
+    recipe = Recipe(seed, end - time.monotonic(), LISTS[device], rate or RATES[device])
     student = load_cross_encoder(_variant("rerank-tiny"), start) if start else new_student(read_state(teacher), seed)
-    checkpoint = work / f"student-{seed}-{epochs}-{plan.pairs}.pt"
-    run = Run(student, guide.tokenizer.pad_id, lessons, recipe, checkpoint)
-    if run.done == 0:
-        before = hashlib.sha256((start / "model.safetensors").read_bytes()).hexdigest() if start else None
-        _note(log, event="run", start=before, pairs=plan.pairs, torch=torch.__version__, **asdict(recipe))
+    run = Run(student, texts, lessons, recipe, device, lines)
+    before = _sha256(start) if start else None
+    _note(
+        log,
+        event="run",
+        start=before,
+        device=device,
+        torch=torch.__version__,
+        **asdict(recipe),
+        pairs=len(lessons.passages),
+    )
+    _train(run, Examination(known, texts, run.gatherer), lambda: export(student, teacher, out), log, lines)
+
+
+def _train(run: Run, examination: Examination, keep: Callable[[], None], log: Path, lines: Lines) -> None:
+    """Train; the student is kept after each epoch that makes it better, by both figures together."""
+    bundled = load_cross_encoder(_variant("rerank-tiny"), BUNDLED).to(run.gatherer.device)
+    lines.say(f"the bundled student: held-out {_said(examination.agreement(bundled))}")
+    best = -math.inf
     for report in run.epochs():
-        agreed = _examine(run, guide.tokenizer, plan.held_out, corpus, known)
-        _note(log, event="epoch", **_rounded({**asdict(report), **asdict(agreed)}))
-        console.print(f"epoch {report.epoch}: held-out tau {agreed.tau:.3f}, NDCG@10 {agreed.ndcg10:.3f}")
-    export(student, teacher, out)
-    console.print(f"{out}: {sum(file.stat().st_size for file in out.iterdir()) / 1e6:.2f} MB")
+        agreed = examination.agreement(run.student)
+        if better := agreed.tau + agreed.ndcg10 > best:
+            best = agreed.tau + agreed.ndcg10
+            keep()
+        _note(log, event="epoch", **_rounded({**asdict(report), **asdict(agreed)}), kept=better)
+        lines.say(f"epoch {report.epoch}: loss {report.loss:.4f}, {report.pairs:,} pairs, held-out {_said(agreed)}")
 
 
 def _variant(name: str) -> Variant:
     return load_catalog(default_catalog_path()).variants[name]
 
 
-def _lessons(
-    tokenizer: PairTokenizer, lists: Sequence[ScoringList], corpus: Corpus, scores: Scores
-) -> Sequence[Lesson]:
-    return [
-        Lesson(tokenizer.rows_now(each.query, [corpus.passages[place] for place in each.passages]), logits)
-        for each, logits in zip(lists, scores, strict=True)
-    ]
+def _sha256(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
-def _examine(
-    run: Run, tokenizer: PairTokenizer, lists: Sequence[ScoringList], corpus: Corpus, known: Scores
-) -> Agreement:
-    """How the student, as it is now, orders the held-out queries' candidates."""
-    engine = TorchEngine(run.student.eval(), "cpu", "fp32", CPU_TOKEN_BUDGET, tokenizer.pad_id)
-    texts = [[corpus.passages[place] for place in each.passages] for each in lists]
-    found = [
-        engine.run(tokenizer.rows_now(each.query, documents)) for each, documents in zip(lists, texts, strict=True)
-    ]
-    return agreement(found, known)
+def _said(agreed: Agreement) -> str:
+    return f"tau {agreed.tau:.4f}, NDCG@10 {agreed.ndcg10:.4f}"
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:

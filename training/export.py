@@ -18,7 +18,7 @@ def export(student: CrossEncoder, teacher: Path, folder: Path) -> None:
     """Write the folder, with the vocabulary of the teacher's; other files that are there stay."""
     folder.mkdir(parents=True, exist_ok=True)
     hub_name = ARCHITECTURES[Architecture.BERT].hub_name
-    state = {hub_name(key): tensor.to(torch.float16) for key, tensor in student.state_dict().items()}
+    state = {hub_name(key): tensor.to("cpu", torch.float16) for key, tensor in student.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     settings = cast(PreTrainedModel, student.body).config.to_diff_dict()
     kept = {*CONFIG, "model_type", "hidden_act", "layer_norm_eps", "type_vocab_size"}

@@ -1,117 +1,147 @@
 """Scored lists in, batches for the student out; the order of an epoch follows from the seed and its number.
 
-A long list comes in parts, other parts every epoch. Each list gets a passage of another one besides, as an example of
-what is beside the point: the teacher gives all of those about the same logit, so it need not be asked.
+A long list comes in parts, other parts every epoch. Each part gets a passage of no list of its query besides, as an
+example of what is beside the point: the teacher gives all of those about the same logit, so it need not be asked.
+
+What is chosen is numbers of rows and lists, made with numpy; the tokens are gathered where the student is.
 """
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from serve_app.scorer.packing import Row, group, pad
+from training.lists import ScoringList
+from training.quality import Scores
+from training.tokens import Gatherer, Rows, Texts
+
+Places = NDArray[np.int64]
 
 ASTRAY = -11.0
 """The teacher's logit for a passage of another query. Even of what BM25 finds for a real query here, a quarter is below
 -10.9 and a twentieth below -11.3."""
-PART = 10
-"""Passages of a list that are compared at once."""
+PART = 32
+"""Passages of a list that are compared at once, at most."""
 LONGEST = 192
 """Tokens of a row in training; a longer one is cut."""
-PAIRS = 128
-"""Rows of a batch, about."""
-TOKENS = 4_096
-"""Padded tokens that go through the student at once."""
+TOKENS = {"cpu": 4_096, "cuda": 98_304}
+"""Tokens that go through the student at once, about: what a CPU's cache holds, or what keeps a GPU busy for longer
+than it takes to be told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """One scored list: rows and the teacher's logits."""
+class Lessons:
+    """Scored lists, one after the other."""
 
-    rows: Sequence[Row]
-    logits: Sequence[float]
+    queries: Places
+    """[lists]: each list's, in the texts."""
+    starts: Places
+    """[lists + 1]: where its passages are."""
+    passages: Places
+    """[pairs]: in the texts."""
+    logits: NDArray[np.float32]
+    """[pairs], the teacher's."""
 
+    @classmethod
+    def of(cls, lists: Sequence[ScoringList], scores: Scores, texts: Texts) -> "Lessons":
+        """The first lists, as many as there are scores of."""
+        scored = lists[: len(scores)]
+        return cls(
+            queries=np.array([texts.places[each.query] for each in scored], dtype=np.int64),
+            starts=np.cumsum([0, *(len(each) for each in scores)], dtype=np.int64),
+            passages=np.array([place for each in scored for place in each.passages], dtype=np.int64),
+            logits=np.array([logit for each in scores for logit in each], dtype=np.float32),
+        )
 
-@dataclass(frozen=True, slots=True)
-class LessonPart:
-    """Rows of like length, padded to the longest."""
-
-    rows: Tensor
-    """int64 [n]: which rows of the batch they are."""
-    ids: Tensor
-    """int64 [n, length], as are `segments`; `mask` is bool."""
-    segments: Tensor
-    mask: Tensor
+    @property
+    def sizes(self) -> Places:
+        """Passages of each list, [lists]."""
+        return np.diff(self.starts)
 
 
 @dataclass(frozen=True, slots=True)
 class LessonBatch:
     """What the student is shown at once."""
 
-    parts: Sequence["LessonPart"]
-    """All rows, those of like length together."""
+    queries: Places
+    """[rows], in the texts, as are `passages`."""
+    passages: Places
+    places: Places
+    """[lists, passages]: the row of each passage of each list, -1 where a list has no more."""
+    logits: NDArray[np.float32]
+    """[lists, passages], the teacher's."""
+
+
+def plan_epoch(lessons: Lessons, lists: int, seed: int, number: int) -> Iterator[LessonBatch]:
+    """All lists in parts, so many parts a batch, in random order."""
+    rng = np.random.default_rng((seed, number))
+    pairs, owners = _parts(lessons, rng)
+    for chosen in np.array_split(rng.permutation(len(pairs)), -(-len(pairs) // lists)):
+        yield _batch(lessons, pairs[chosen], owners[chosen], rng)
+
+
+def steps(lessons: Lessons, lists: int) -> int:
+    """Batches of an epoch."""
+    return int(-(-_part_counts(lessons).sum() // lists))
+
+
+def _part_counts(lessons: Lessons) -> Places:
+    return -(-lessons.sizes // PART)
+
+
+def _parts(lessons: Lessons, rng: np.random.Generator) -> tuple[Places, Places]:
+    """The pairs of each part, [parts, PART], -1 where it has no more, and its list, [parts]."""
+    sizes, counts = lessons.sizes, _part_counts(lessons)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.argsort(owner + rng.random(len(owner)))  # within each list
+    place = np.arange(len(owner)) - lessons.starts[owner]
+    # Parts of a list are of like size: a part of one passage would have nothing to compare.
+    first = np.cumsum(counts) - counts
+    part = first[owner] + place * counts[owner] // sizes[owner]
+    starts = np.searchsorted(part, np.arange(counts.sum() + 1))
+    columns = starts[:-1, None] + np.arange(PART)
+    there = columns < starts[1:, None]
+    return np.where(there, order[np.where(there, columns, 0)], -1), np.repeat(np.arange(len(sizes)), counts)
+
+
+def _batch(lessons: Lessons, pairs: Places, owners: Places, rng: np.random.Generator) -> LessonBatch:
+    there = pairs >= 0
+    astray = lessons.passages[rng.integers(len(lessons.passages), size=len(owners))]
+    passages = np.concatenate((lessons.passages[pairs], astray[:, None]), axis=1)
+    logits = np.concatenate((lessons.logits[pairs], np.full_like(astray[:, None], ASTRAY, np.float32)), axis=1)
+    there = np.concatenate((there, np.ones_like(there[:, :1])), axis=1)
+    queries = np.broadcast_to(lessons.queries[owners, None], passages.shape)
+    places = np.where(there, np.cumsum(there).reshape(there.shape) - 1, -1)
+    return LessonBatch(queries[there], passages[there], places, logits)
+
+
+def groups(lengths: Places, tokens: int) -> Sequence[Places]:
+    """Places of `lengths` in groups of like length, as many in each, of about so many tokens, longest first."""
+    return np.array_split(np.argsort(-lengths, kind="stable"), max(1, -(-int(lengths.sum()) // tokens)))
+
+
+@dataclass(frozen=True, slots=True)
+class Collated:
+    """A batch on the device."""
+
+    parts: Sequence[Rows]
+    """Rows of like length together."""
     places: Tensor
-    """int64 [lists, passages]: the row of each passage of each list, -1 where a list has no more."""
+    """int64 [lists, passages]: as the batch's, in the rows of all parts one after the other."""
     logits: Tensor
-    """fp32 [rows], the teacher's."""
+    """fp32 [lists, passages]"""
 
 
-def plan_epoch(lessons: Sequence[Lesson], seed: int, number: int) -> Sequence[Sequence[Lesson]]:
-    """All lessons in parts, the parts in batches, in random order."""
-    rng = random.Random(f"{seed}/{number}")
-    parts = [part for lesson in lessons for part in _parts(lesson, lessons, rng)]
-    rng.shuffle(parts)
-    return list(_batches(parts))
-
-
-def _parts(lesson: Lesson, lessons: Sequence[Lesson], rng: random.Random) -> Iterator[Lesson]:
-    order = rng.sample(range(len(lesson.rows)), len(lesson.rows))
-    for start in range(0, len(order), PART):
-        chosen = order[start : start + PART]
-        head = lesson.rows[0]
-        other = rng.choice(rng.choice(lessons).rows)
-        astray = _with_document(head, other)
-        yield Lesson([*(lesson.rows[i] for i in chosen), astray], [*(lesson.logits[i] for i in chosen), ASTRAY])
-
-
-def _with_document(head: Row, other: Row) -> Row:
-    """The query of one row with the document of another."""
-    ids = np.concatenate((head.ids[: head.document_start], other.ids[other.document_start :]))
-    return Row(ids, head.document_start)
-
-
-def _batches(parts: Sequence[Lesson]) -> Iterator[list[Lesson]]:
-    batch: list[Lesson] = []
-    for part in parts:
-        batch.append(part)
-        if sum(len(each.rows) for each in batch) >= PAIRS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def collate(lists: Sequence[Lesson], pad_id: int) -> LessonBatch:
-    """One batch, ready for the student."""
-    rows = [_cut(row) for each in lists for row in each.rows]
-    parts = [_part(members, rows, pad_id) for members in group([len(row.ids) for row in rows], TOKENS)]
-    places = np.full((len(lists), max(len(each.rows) for each in lists)), -1, dtype=np.int64)
-    row = 0
-    for number, each in enumerate(lists):
-        places[number, : len(each.rows)] = range(row, row + len(each.rows))
-        row += len(each.rows)
-    logits = torch.tensor([logit for each in lists for logit in each.logits])
-    return LessonBatch(parts, torch.from_numpy(places), logits)
-
-
-def _part(members: Sequence[int], rows: Sequence[Row], pad_id: int) -> LessonPart:
-    batch = pad([rows[i] for i in members], pad_id)
-    ids, segments, mask = (torch.from_numpy(part) for part in (batch.ids, batch.segments, batch.mask))
-    return LessonPart(torch.tensor(members), ids, segments, mask)
-
-
-def _cut(row: Row) -> Row:
-    return row if len(row.ids) <= LONGEST else Row(np.append(row.ids[: LONGEST - 1], row.ids[-1]), row.document_start)
+def collate(batch: LessonBatch, texts: Texts, gatherer: Gatherer) -> Collated:
+    """The batch as rows, ready for the student."""
+    split = groups(texts.lengths(batch.queries, batch.passages, LONGEST), TOKENS[gatherer.device])
+    now = np.argsort(np.concatenate(split))  # where each row is
+    places = np.where(batch.places >= 0, now[batch.places], -1)
+    return Collated(
+        [gatherer.rows(batch.queries[some], batch.passages[some], LONGEST) for some in split],
+        torch.from_numpy(places).to(gatherer.device),
+        torch.from_numpy(batch.logits).to(gatherer.device),
+    )

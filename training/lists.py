@@ -10,24 +10,29 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import bm25s
-
+from serve_app.scoring import Device
 from training.corpus import Corpus
+from training.first_stage import FirstStage
 from training.questions import make_questions
 
 _QUESTION = re.compile(r"(?:what|how|who|when|where|why|which|is|are|can|does|do)\b[^.?!]{8,80}\?", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.?!]\s")
 
 HELD_OUT = 40
-"""First-stage lists that are kept from training with all others of their queries: what is chosen, is chosen by them."""
-REAL = 15_000
-"""Real queries: those for which BM25 finds the most, since the passages were not collected for them."""
-RANKS = ((1, 1), (2, 2), (3, 3), (4, 10), (11, 50))
-"""One passage of each range of BM25 ranks, for a real query or a question."""
-MADE = 20_000
-"""Queries made from passages."""
-OTHERS = 2
-"""Passages beside the one that a query was made from."""
+"""First-stage lists whose queries are kept from training with all their lists: what is chosen, is chosen by them."""
+DEPTH = 100
+"""BM25's first, for the queries of first-stage lists as well: a service is given about as many."""
+TOP = 8
+"""Of BM25's best, all; of the others, some."""
+OTHERS = 16
+"""Of the others, for a real query or a question."""
+MADE = 3
+"""Queries made from each passage."""
+OTHERS_OF_MADE = 7
+QUESTIONS = 60_000
+"""Lists of questions about the passages' subjects."""
+REPEATED = 3
+"""Times that a first-stage list counts: they are few, and nowhere else are so many passages to the point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +45,49 @@ class ScoringList:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All lists."""
+    """All lists. Those for training begin with the first-stage lists; of the others any beginning is a fair sample."""
 
     training: Sequence[ScoringList]
     held_out: Sequence[ScoringList]
 
     @property
+    def lists(self) -> Sequence[ScoringList]:
+        """Held out or not."""
+        return [*self.held_out, *self.training]
+
+    @property
     def pairs(self) -> int:
-        """Pairs that the teacher has to score."""
-        return sum(len(each.passages) for each in (*self.training, *self.held_out))
+        """Pairs of the lists for training."""
+        return sum(len(each.passages) for each in self.training)
 
 
-def make_plan(corpus: Corpus, seed: int, questions: int) -> Plan:
-    """Choose the lists, with so many questions about the passages' subjects."""
+def make_plan(corpus: Corpus, seed: int, device: Device, questions: int = QUESTIONS) -> Plan:
+    """Choose the lists; BM25 works on the device."""
     rng = random.Random(seed)
-    first_stage = rng.sample(corpus.retrieved, len(corpus.retrieved))
-    held_out = [ScoringList(each.query, each.passages) for each in first_stage[:HELD_OUT]]
-    hidden = {each.query for each in held_out}
-    training = [ScoringList(each.query, each.passages) for each in first_stage if each.query not in hidden]
-    index = _Bm25(corpus.passages)
-    training += _real_queries(index, [query for query in corpus.queries if query not in hidden], rng)
-    training += _made_queries(index, corpus.passages, rng)
-    asked = make_questions([query for query in corpus.queries if query not in hidden], corpus.passages, questions, rng)
-    training += [_spread(each, rng) for each in index.search(asked, RANKS[-1][1])]
-    return Plan(training, held_out)
+    index = FirstStage(corpus.passages, device)
+    retrieved = rng.sample(corpus.retrieved, len(corpus.retrieved))
+    hidden = {each.query for each in retrieved[:HELD_OUT]}
+    first_stage = [ScoringList(each.query, each.passages) for each in retrieved]
+    known = list(dict.fromkeys(each.query for each in retrieved))
+    first_stage += [ScoringList(*each) for each in zip(known, index.search(known, DEPTH), strict=True)]
+    queries = [query for query in corpus.queries if query not in hidden]
+    asked = [*queries, *make_questions(queries, corpus.passages, questions, rng)]
+    others = [
+        ScoringList(query, _spread(found, OTHERS, rng))
+        for query, found in zip(asked, index.search(asked, DEPTH), strict=True)
+    ]
+    others += [each for each in _made_lists(index, corpus.passages, rng) if each.query not in hidden]
+    rng.shuffle(others)
+    training = [each for each in first_stage if each.query not in hidden]
+    return Plan(training * REPEATED + others, [each for each in first_stage if each.query in hidden])
 
 
-def _real_queries(index: "_Bm25", queries: Sequence[str], rng: random.Random) -> Iterator[ScoringList]:
-    found = index.search(queries, RANKS[-1][1])
-    for each in sorted(found, key=lambda each: -each.score_per_word)[:REAL]:
-        yield _spread(each, rng)
-
-
-def _made_queries(index: "_Bm25", passages: Sequence[str], rng: random.Random) -> Iterator[ScoringList]:
-    sources = rng.sample(range(len(passages)), min(MADE, len(passages)))
+def _made_lists(index: FirstStage, passages: Sequence[str], rng: random.Random) -> Iterator[ScoringList]:
+    sources = [place for place in range(len(passages)) for _ in range(MADE)]
     queries = [_made(passages[place], rng) for place in sources]
-    for source, found in zip(sources, index.search(queries, OTHERS + 1), strict=True):
-        others = [place for place in found.passages if place != source]
-        yield ScoringList(found.query, [source, *others[:OTHERS]])
+    for source, query, found in zip(sources, queries, index.search(queries, DEPTH), strict=True):
+        others = [place for place in found if place != source]
+        yield ScoringList(query, [source, *_spread(others, OTHERS_OF_MADE, rng)])
 
 
 def _made(text: str, rng: random.Random) -> str:
@@ -94,29 +104,7 @@ def _made(text: str, rng: random.Random) -> str:
     return " ".join(chosen)
 
 
-def _spread(found: "_Found", rng: random.Random) -> ScoringList:
-    return ScoringList(found.query, [found.passages[rng.randint(first, last) - 1] for first, last in RANKS])
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    query: str
-    passages: Sequence[int]
-    score_per_word: float
-
-
-class _Bm25:
-    """A first stage over the passages."""
-
-    def __init__(self, passages: Sequence[str]) -> None:
-        self._index = bm25s.BM25()
-        self._index.index(bm25s.tokenize(list(passages), show_progress=False), show_progress=False)
-
-    def search(self, queries: Sequence[str], depth: int) -> Sequence[_Found]:
-        """The best passages for each query, best first."""
-        if not queries:  # bm25s 0.3 fails on none
-            return []
-        tokens = bm25s.tokenize(list(queries), return_ids=False, show_progress=False)
-        results = self._index.retrieve(tokens, k=depth)
-        found = zip(queries, results.documents.tolist(), results.scores[:, 0].tolist(), tokens, strict=True)
-        return [_Found(query, places, score / max(1, len(words))) for query, places, score, words in found]
+def _spread(found: Sequence[int], others: int, rng: random.Random) -> list[int]:
+    """The best, and so many others."""
+    rest = found[TOP:]
+    return [*found[:TOP], *rng.sample(rest, min(others, len(rest)))]

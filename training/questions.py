@@ -26,9 +26,11 @@ _WORD = re.compile(r"[a-z][a-z'-]+")
 
 
 def make_questions(queries: Sequence[str], passages: Sequence[str], count: int, rng: random.Random) -> list[str]:
-    """So many questions, each about a subject of another passage as long as there are any."""
+    """So many questions, each about a subject of another passage as long as there are any; without subjects, none."""
     beginnings = list(_beginnings(queries))
     subjects = list(dict.fromkeys(_subjects(passages)))
+    if not beginnings or not subjects:
+        return []
     chosen = rng.choices(subjects, k=count) if count > len(subjects) else rng.sample(subjects, count)
     return [f"{rng.choice(beginnings)} {subject}" for subject in chosen]
 

@@ -5,16 +5,19 @@ The cache is one line of JSON a list, under a hash of its texts; it holds no tex
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from serve_app.scorer.loading import LoadedModel
+from serve_app.scorer.engine import TorchEngine
+from training.lines import Lines
 from training.lists import ScoringList
+from training.tokens import Texts
 
-PAIRS_AT_ONCE = 1_000
-"""Pairs that are scored and saved together: enough to find rows of like length, few enough to lose."""
+PAIRS_AT_ONCE = {"cpu": 1_000, "cuda": 65_536}
+"""Pairs that are scored and saved together: enough to find rows of like length or to keep the device busy, few enough
+to lose."""
 
 Scores = Sequence[Sequence[float]]
 
@@ -22,41 +25,44 @@ Scores = Sequence[Sequence[float]]
 class Teacher:
     """A cross-encoder whose scores are kept."""
 
-    def __init__(self, model: LoadedModel, cache: Path) -> None:
-        self._model = model
+    def __init__(self, engine: TorchEngine, texts: Texts, cache: Path, lines: Lines) -> None:
+        self._engine = engine
+        self._texts = texts
         self._cache = cache
+        self._lines = lines
 
-    def score(self, lists: Sequence[ScoringList], passages: Sequence[str], label: str) -> Scores:
-        """The logit of each passage of each list, in their order; only what is not in the cache is computed."""
-        keys = [_key(each, passages) for each in lists]
+    def score(self, lists: Sequence[ScoringList], until: float = math.inf) -> Scores:
+        """The logit of each passage of each list, in their order; only what is not in the cache is computed.
+
+        What is not begun at the monotonic time `until` is not scored: then there are scores of the first lists only.
+        """
+        keys = [self._key(each) for each in lists]
         known = self._read()
-        missing = [(key, each) for key, each in zip(keys, lists, strict=True) if key not in known]
-        columns = (
-            TextColumn(label),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("lists"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns) as progress, self._cache.open("a", encoding="utf-8") as lines:
-            task = progress.add_task(label, total=len(lists), completed=len(lists) - len(missing))
-            for part in _portions(missing):
-                for (key, _), logits in zip(part, self._compute([each for _, each in part], passages), strict=True):
+        missing = {key: each for key, each in zip(keys, lists, strict=True) if key not in known}
+        done, began = 0, time.monotonic()
+        with self._cache.open("a", encoding="utf-8") as lines:
+            for part in _portions(list(missing.items()), PAIRS_AT_ONCE[self._engine.device]):
+                if time.monotonic() >= until:
+                    break
+                for (key, each), logits in zip(part, self._compute([each for _, each in part]), strict=True):
                     known[key] = logits
                     lines.write(json.dumps([key, [round(logit, 4) for logit in logits]]) + "\n")
+                    done += len(each.passages)
                 lines.flush()
-                progress.advance(task, len(part))
-        return [known[key] for key in keys]
+                self._lines.progress(f"teacher: {done:,} pairs, {done / (time.monotonic() - began):,.0f} a second")
+        return [known[key] for key in _beginning(keys, known)]
 
-    def _compute(self, lists: Sequence[ScoringList], passages: Sequence[str]) -> Iterator[Sequence[float]]:
-        rows = [
-            row
-            for each in lists
-            for row in self._model.tokenizer.rows_now(each.query, [passages[place] for place in each.passages])
-        ]
-        logits = iter(self._model.engine.run(rows))
+    def _compute(self, lists: Sequence[ScoringList]) -> Iterator[Sequence[float]]:
+        rows = [self._texts.row(self._texts.places[each.query], passage) for each in lists for passage in each.passages]
+        logits = iter(self._engine.run(rows))
         return ([next(logits) for _ in each.passages] for each in lists)
+
+    def _key(self, each: ScoringList) -> str:
+        """Of the list's tokens, which is what the teacher reads."""
+        digest = hashlib.sha256(self._texts.queries[self._texts.places[each.query]].tobytes())
+        for passage in each.passages:
+            digest.update(self._texts.passages[passage].tobytes())
+        return digest.hexdigest()[:24]
 
     def _read(self) -> dict[str, Sequence[float]]:
         """What has been scored; a last line that was cut off counts for nothing."""
@@ -69,17 +75,22 @@ class Teacher:
         return known
 
 
-def _portions(missing: Sequence[tuple[str, ScoringList]]) -> Iterator[Sequence[tuple[str, ScoringList]]]:
+def _portions(missing: Sequence[tuple[str, ScoringList]], most: int) -> Iterator[Sequence[tuple[str, ScoringList]]]:
     portion: list[tuple[str, ScoringList]] = []
+    pairs = 0
     for key, each in missing:
         portion.append((key, each))
-        if sum(len(other.passages) for _, other in portion) >= PAIRS_AT_ONCE:
+        pairs += len(each.passages)
+        if pairs >= most:
             yield portion
-            portion = []
+            portion, pairs = [], 0
     if portion:
         yield portion
 
 
-def _key(each: ScoringList, passages: Sequence[str]) -> str:
-    texts = "\0".join([each.query, *(passages[place] for place in each.passages)])
-    return hashlib.sha256(texts.encode()).hexdigest()[:24]
+def _beginning(keys: Sequence[str], known: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """The keys up to the first that is not known."""
+    for key in keys:
+        if key not in known:
+            return
+        yield key

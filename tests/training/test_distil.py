@@ -1,9 +1,13 @@
+import io
+import itertools
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sentence_transformers
 import torch
+from rich.console import Console
 
 from serve_app.catalog import Catalog
 from serve_app.scorer.checkpoint import read_state
@@ -11,13 +15,19 @@ from serve_app.scorer.heads import CrossEncoder
 from serve_app.scorer.loading import LoadedModel, load_folder
 from tests.checkpoints import VOCABULARY, write_checkpoint
 from training import student as module
-from training.distil import Recipe, Run, distillation_loss
+from training.distil import Recipe, Run, distillation_loss, rate_at
+from training.examination import Examination
 from training.export import export
-from training.lessons import Lesson, LessonBatch
+from training.lessons import Collated, Lessons
+from training.lines import Lines
+from training.lists import ScoringList
 from training.quality import agreement
 from training.student import new_student
+from training.tokens import Gatherer, Texts
 
-RECIPE = Recipe(seed=1, epochs=4)
+RECIPE = Recipe(seed=1, seconds=40, lists=2, peak_rate=0.01)
+ABOUT = {"river": "sea mountain", "bread house": "music house", "people": "berlin people", "the sea": "a the of"}
+PASSAGES = [f"{word} {query} {n}" for query, words in ABOUT.items() for n in (1, 22) for word in words.split()]
 
 
 @pytest.fixture(autouse=True)
@@ -33,32 +43,44 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "teacher"
 
 
-@pytest.fixture
-def lessons(teacher: LoadedModel) -> list[Lesson]:
-    about = {"river": "sea mountain", "bread house": "music house", "people": "berlin people", "the sea": "a the of"}
+@pytest.fixture(scope="module")
+def texts(teacher: LoadedModel) -> Texts:
+    return Texts.of(list(ABOUT), PASSAGES, teacher.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def lessons(teacher: LoadedModel, texts: Texts) -> Lessons:
     lists = [
-        teacher.tokenizer.rows_now(query, [f"{word} {query} {n}" for n in (1, 22) for word in words.split()])
-        for query, words in about.items()
+        ScoringList(query, [place for place, passage in enumerate(PASSAGES) if f" {query} " in passage])
+        for query in ABOUT
     ]
-    return [Lesson(rows, teacher.engine.run(rows)) for rows in lists]
+    rows = [[texts.row(texts.places[each.query], place) for place in each.passages] for each in lists]
+    return Lessons.of(lists, [teacher.engine.run(some) for some in rows], texts)
 
 
 def _student(folder: Path) -> CrossEncoder:
     return new_student(read_state(folder), seed=1)
 
 
-def _batch(logits: list[float]) -> LessonBatch:
-    return LessonBatch([], torch.tensor([[0, 1, 2], [3, 4, -1]]), torch.tensor(logits))
+def _run(student: CrossEncoder, texts: Texts, lessons: Lessons, recipe: Recipe = RECIPE) -> Run:
+    """By a clock that goes on by a second whenever it is looked at."""
+    seconds = itertools.count()
+    lines = Lines(Console(file=io.StringIO()))
+    return Run(student, texts, lessons, recipe, "cpu", lines, clock=lambda: float(next(seconds)))
+
+
+def _batch(logits: list[list[float]]) -> Collated:
+    return Collated([], torch.tensor([[0, 1, 2], [3, 4, -1]]), torch.tensor(logits))
 
 
 def test_the_loss_is_nothing_when_the_student_says_what_the_teacher_says() -> None:
-    logits = [5.0, -3.0, 0.5, -11.0, 2.0]
-    assert float(distillation_loss(torch.tensor(logits), _batch(logits))) == pytest.approx(0, abs=1e-6)
+    batch = _batch([[5.0, -3.0, 0.5], [-11.0, 2.0, 99.0]])
+    assert float(distillation_loss(torch.tensor([5.0, -3.0, 0.5, -11.0, 2.0]), batch)) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_loss_by_hand() -> None:
     """Teacher (1, 0, 0) and (0, 0); student right but for the first logit, which is 0."""
-    batch = _batch([1.0, 0.0, 0.0, 0.0, 0.0])
+    batch = _batch([[1.0, 0.0, 0.0], [0.0, 0.0, 99.0]])
     p = torch.tensor([1.0, 0.0, 0.0]).softmax(0)
     listwise = float((p * (p.log() - torch.tensor(1 / 3).log())).sum()) / 2
     margin = 2 * ((4 / 9 + 1 / 9 + 1 / 9) / 3) / 2  # errors (-1, 0, 0) less their mean
@@ -67,25 +89,60 @@ def test_the_loss_by_hand() -> None:
     assert float(distillation_loss(torch.zeros(5), batch)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_student_learns_its_lessons(folder: Path, lessons: list[Lesson], tmp_path: Path) -> None:
-    student = _student(folder)
-    reports = list(Run(student, 0, lessons, Recipe(seed=1, epochs=60, peak_rate=0.01), tmp_path / "run.pt").epochs())
+def test_a_student_learns_its_lessons(folder: Path, texts: Texts, lessons: Lessons) -> None:
+    recipe = replace(RECIPE, seconds=400)
+    reports = list(_run(_student(folder), texts, lessons, recipe).epochs())
     assert reports[-1].loss < reports[0].loss / 2
-    assert [report.epoch for report in reports] == list(range(1, 61))
+    assert [report.epoch for report in reports] == list(range(1, len(reports) + 1))
+    assert {(report.steps, report.pairs) for report in reports[:-1]} == {(2, len(PASSAGES) + len(ABOUT))}
 
 
-def test_a_run_that_was_stopped_ends_where_it_would_have(folder: Path, lessons: list[Lesson], tmp_path: Path) -> None:
-    whole = _student(folder)
-    list(Run(whole, 0, lessons, RECIPE, tmp_path / "whole.pt").epochs())
-    stopped = Run(_student(folder), 0, lessons, RECIPE, tmp_path / "stopped.pt").epochs()
-    assert [next(stopped).epoch, next(stopped).epoch] == [1, 2]
-    torch.manual_seed(99)
-    second = _student(folder)
-    rest = Run(second, 0, lessons, RECIPE, tmp_path / "stopped.pt")
-    assert rest.done == 2
-    list(rest.epochs())
-    for key, tensor in whole.state_dict().items():
+def test_the_same_seed_gives_the_same_student(folder: Path, texts: Texts, lessons: Lessons) -> None:
+    first, second = (_student(folder) for _ in range(2))
+    for student in (first, second):
+        list(_run(student, texts, lessons).epochs())
+    for key, tensor in first.state_dict().items():
         assert torch.equal(second.state_dict()[key], tensor), key
+
+
+def test_a_run_ends_when_its_time_is_over(folder: Path, texts: Texts, lessons: Lessons) -> None:
+    """In the middle of an epoch, too."""
+    reports = list(_run(_student(folder), texts, lessons, replace(RECIPE, seconds=9)).epochs())
+    assert [report.steps for report in reports] == [2, 0]
+
+
+def test_the_rate_rises_and_falls() -> None:
+    assert [rate_at(done, RECIPE) for done in (0.0, 0.025, 0.05, 0.525, 1.0)] == pytest.approx(
+        [0, 0.005, 0.01, 0.005, 0]
+    )
+
+
+def test_embeddings_learn_at_half_the_rate(folder: Path, texts: Texts, lessons: Lessons) -> None:
+    """AdamW's first step changes each weight by about the rate, whatever the gradient."""
+    student = _student(folder)
+    before = {key: tensor.clone() for key, tensor in student.state_dict().items()}
+    recipe = replace(RECIPE, seconds=5, weight_decay=0.0, warm_up=0.1, lists=4)
+    assert sum(report.steps for report in _run(student, texts, lessons, recipe).epochs()) == 1
+    moved = {key: float((tensor - before[key]).abs().max()) for key, tensor in student.state_dict().items()}
+    words, dense = moved["body.embeddings.word_embeddings.weight"], moved["head.dense.weight"]
+    assert words == pytest.approx(dense / 2, rel=0.05)
+
+
+def test_an_examination_is_the_agreement_of_what_is_served(
+    folder: Path, texts: Texts, lessons: Lessons, tmp_path: Path, catalog: Catalog
+) -> None:
+    student = _student(folder)
+    found = Examination(lessons, texts, Gatherer(texts, "cpu")).agreement(student)
+    export(student, folder, tmp_path / "out")
+    served = load_folder(catalog.in_dtype("fp32").variants["minilm-l6"], tmp_path / "out", "cpu")
+    bounds = list(itertools.pairwise(lessons.starts.tolist()))
+    queries = lessons.queries.tolist()
+    scores = [
+        served.engine.run([texts.row(query, int(place)) for place in lessons.passages[first:end]])
+        for query, (first, end) in zip(queries, bounds, strict=True)
+    ]
+    expected = agreement(scores, [lessons.logits[first:end].tolist() for first, end in bounds])
+    assert asdict(found) == pytest.approx(asdict(expected), abs=1e-3)
 
 
 def test_a_new_student_knows_its_teachers_words(folder: Path) -> None:
@@ -111,9 +168,7 @@ def test_a_new_student_looks_for_its_words_on_the_other_side(folder: Path) -> No
     assert scores[5].argmax() == 1
 
 
-def test_what_is_exported_is_served_with_the_same_scores(
-    folder: Path, tmp_path: Path, catalog: Catalog, lessons: list[Lesson]
-) -> None:
+def test_what_is_exported_is_served_with_the_same_scores(folder: Path, tmp_path: Path, catalog: Catalog) -> None:
     student = _student(folder).eval()
     export(student, folder, tmp_path / "out")
     model = load_folder(catalog.in_dtype("fp32").variants["minilm-l6"], tmp_path / "out", "cpu")

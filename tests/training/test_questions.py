@@ -30,5 +30,9 @@ def test_more_questions_than_subjects() -> None:
     assert set(made) == {"what causes broken pipe", "what causes swollen knee"}
 
 
+def test_passages_without_a_subject() -> None:
+    assert make_questions(QUERIES, ["a", "b"], 3, random.Random(1)) == []
+
+
 def test_no_questions() -> None:
     assert make_questions([], [], 0, random.Random(1)) == []
