@@ -19,11 +19,13 @@ AT_ONCE = 128
 class FirstStage:
     """BM25 over some passages."""
 
-    def __init__(self, passages: Sequence[str], device: Device) -> None:
+    def __init__(self, passages: Sequence[str], places: Sequence[int], device: Device) -> None:
+        """Over the passages at those places."""
         index: Any = bm25s.BM25()
-        index.index(_tokens(passages), show_progress=False)
+        index.index(_tokens([passages[place] for place in places]), show_progress=False)
+        self._places = places
         self._words: dict[str, int] = index.vocab_dict
-        self._count = len(passages)
+        self._count = len(places)
         # For each word, from `starts`, the passages that have it, and what it adds to their scores.
         self._starts, self._passages, self._weights = (
             torch.from_numpy(index.scores[part]).to(device) for part in ("indptr", "indices", "data")
@@ -31,7 +33,8 @@ class FirstStage:
 
     def search(self, queries: Sequence[str], depth: int) -> Sequence[Sequence[int]]:
         """The places of the `depth` best passages for each query, best first; of fewer passages, all."""
-        return [places for some in self._parts(queries) for places in self._best(some, min(depth, self._count))]
+        best = (found for some in self._parts(queries) for found in self._best(some, min(depth, self._count)))
+        return [[self._places[number] for number in found] for found in best]
 
     def _parts(self, queries: Sequence[str]) -> Iterator[list[list[int]]]:
         """The known words of each query, so many queries at once."""
@@ -50,8 +53,8 @@ class FirstStage:
         scores = torch.zeros(len(queries) * self._count, device=device)
         scores.index_add_(0, query[which] * self._count + self._passages[entry], self._weights[entry])
         found: Tensor = scores.view(len(queries), self._count).topk(depth).indices
-        places: list[list[int]] = found.tolist()
-        return places
+        numbers: list[list[int]] = found.tolist()
+        return numbers
 
 
 def _tokens(texts: Sequence[str]) -> Any:

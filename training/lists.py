@@ -7,19 +7,21 @@ about what passages speak of, which some answer and others only mention.
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from serve_app.scoring import Device
-from training.corpus import Corpus
+from training.corpus import Corpus, Retrieved
+from training.excerpts import Excerpts
 from training.first_stage import FirstStage
 from training.questions import make_questions
 
 _QUESTION = re.compile(r"(?:what|how|who|when|where|why|which|is|are|can|does|do)\b[^.?!]{8,80}\?", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.?!]\s")
 
-HELD_OUT = 40
-"""First-stage lists whose queries are kept from training with all their lists: what is chosen, is chosen by them."""
+HELD_OUT = 20
+"""First-stage lists whose queries, with all their lists, and whose passages are kept from training: what is chosen, is
+chosen by them. A student remembers passages, and is to be good at others."""
 DEPTH = 100
 """BM25's first, for the queries of first-stage lists as well: a service is given about as many."""
 TOP = 8
@@ -47,6 +49,8 @@ class ScoringList:
 class Plan:
     """All lists. Those for training begin with the first-stage lists; of the others any beginning is a fair sample."""
 
+    passages: Sequence[str]
+    """The corpus', and excerpts of them."""
     training: Sequence[ScoringList]
     held_out: Sequence[ScoringList]
 
@@ -57,33 +61,48 @@ class Plan:
 
     @property
     def pairs(self) -> int:
-        """Pairs of the lists for training."""
+        """Pairs of the lists for training, those of repeated ones as often."""
         return sum(len(each.passages) for each in self.training)
 
 
 def make_plan(corpus: Corpus, seed: int, device: Device, questions: int = QUESTIONS) -> Plan:
     """Choose the lists; BM25 works on the device."""
     rng = random.Random(seed)
-    index = FirstStage(corpus.passages, device)
-    retrieved = rng.sample(corpus.retrieved, len(corpus.retrieved))
-    hidden = {each.query for each in retrieved[:HELD_OUT]}
-    first_stage = [ScoringList(each.query, each.passages) for each in retrieved]
-    known = list(dict.fromkeys(each.query for each in retrieved))
-    first_stage += [ScoringList(*each) for each in zip(known, index.search(known, DEPTH), strict=True)]
+    hidden = {each.query for each in rng.sample(corpus.retrieved, HELD_OUT)}
+    beside = {place for each in corpus.retrieved if each.query in hidden for place in each.passages}
+    held_out = _first_stage(corpus, [each for each in corpus.retrieved if each.query in hidden], beside, device)
+    places = [place for place in range(len(corpus.passages)) if place not in beside]
+    excerpts = Excerpts(corpus.passages, places, rng)
+    training = _first_stage(corpus, [each for each in corpus.retrieved if each.query not in hidden], places, device)
+    index = FirstStage(corpus.passages, places, device)
     queries = [query for query in corpus.queries if query not in hidden]
-    asked = [*queries, *make_questions(queries, corpus.passages, questions, rng)]
+    asked = [*queries, *make_questions(queries, [corpus.passages[place] for place in places], questions, rng)]
     others = [
-        ScoringList(query, _spread(found, OTHERS, rng))
+        ScoringList(query, excerpts.among(_spread(found, OTHERS, rng), rng))
         for query, found in zip(asked, index.search(asked, DEPTH), strict=True)
     ]
-    others += [each for each in _made_lists(index, corpus.passages, rng) if each.query not in hidden]
+    for each in _made_lists(index, corpus.passages, places, rng):
+        if each.query not in hidden:
+            others.append(ScoringList(each.query, excerpts.among(each.passages, rng)))
     rng.shuffle(others)
-    training = [each for each in first_stage if each.query not in hidden]
-    return Plan(training * REPEATED + others, [each for each in first_stage if each.query in hidden])
+    return Plan(excerpts.passages, training * REPEATED + others, held_out)
 
 
-def _made_lists(index: FirstStage, passages: Sequence[str], rng: random.Random) -> Iterator[ScoringList]:
-    sources = [place for place in range(len(passages)) for _ in range(MADE)]
+def _first_stage(
+    corpus: Corpus, retrieved: Sequence[Retrieved], places: Collection[int], device: Device
+) -> list[ScoringList]:
+    """The lists without other passages than those; and what BM25 finds among those for their queries."""
+    allowed = set(places)
+    queries = list(dict.fromkeys(each.query for each in retrieved))
+    found = FirstStage(corpus.passages, sorted(allowed), device).search(queries, DEPTH)
+    lists = [ScoringList(each.query, [place for place in each.passages if place in allowed]) for each in retrieved]
+    return lists + [ScoringList(*each) for each in zip(queries, found, strict=True)]
+
+
+def _made_lists(
+    index: FirstStage, passages: Sequence[str], places: Sequence[int], rng: random.Random
+) -> Iterator[ScoringList]:
+    sources = [place for place in places for _ in range(MADE)]
     queries = [_made(passages[place], rng) for place in sources]
     for source, query, found in zip(sources, queries, index.search(queries, DEPTH), strict=True):
         others = [place for place in found if place != source]
