@@ -35,8 +35,8 @@ HERE = Path(__file__).parent
 BUNDLED = HERE.parent / "serve_app" / "bundled" / "rerank-tiny"
 TEACHING = 0.4
 """Part of the time until which the teacher scores."""
-LISTS = {"cpu": 8, "cuda": 96}
-"""Parts of lists a step: small steps where pairs are dear, large ones where a step costs the same anyhow."""
+PARTS = {"cpu": 8, "cuda": 96}
+"""Of lists, a step: small steps where pairs are dear, large ones where a step costs the same anyhow."""
 RATES = {"cpu": 1e-3, "cuda": 2e-3}
 
 
@@ -71,20 +71,11 @@ def main(
     if not scores:
         raise ConfigurationError("the teacher had no time for the training lists: give it more minutes")
     lessons = Lessons.of(plan.training, scores, texts)
-    lines.say(f"{len(lessons.passages):,} pairs of {len(scores):,} lists are scored")
-    recipe = Recipe(seed, end - time.monotonic(), LISTS[device], rate or RATES[device])
     student = load_cross_encoder(_variant("rerank-tiny"), start) if start else new_student(read_state(teacher), seed)
+    recipe = Recipe(seed, end - time.monotonic(), PARTS[device], rate or RATES[device])
+    made = {"start": _sha256(start) if start else None, "device": device, "torch": torch.__version__}
+    _note(log, event="run", **made, lists=len(scores), pairs=len(lessons.passages), **_rounded(asdict(recipe)))
     run = Run(student, texts, lessons, recipe, device, lines)
-    before = _sha256(start) if start else None
-    _note(
-        log,
-        event="run",
-        start=before,
-        device=device,
-        torch=torch.__version__,
-        **asdict(recipe),
-        pairs=len(lessons.passages),
-    )
     _train(run, Examination(known, texts, run.gatherer), lambda: export(student, teacher, out), log, lines)
 
 

@@ -32,8 +32,8 @@ class Recipe:
     seed: int
     seconds: float
     """Of training."""
-    lists: int
-    """Parts of lists a step."""
+    parts: int
+    """Of lists, a step."""
     peak_rate: float
     """Of AdamW, after the first part of the time; it falls to nothing by the end as a cosine does."""
     warm_up: float = 0.05
@@ -90,7 +90,7 @@ class Run:
         first = self._clock()
         losses: Tensor | float = 0.0
         steps = pairs = 0
-        for batch in plan_epoch(self._lessons, self._recipe.lists, self._recipe.seed, number):
+        for batch in plan_epoch(self._lessons, self._recipe.parts, self._recipe.seed, number):
             if (done := (self._clock() - began) / self._recipe.seconds) >= 1:
                 break
             losses = losses + self._step(collate(batch, self._texts, self.gatherer), rate_at(done, self._recipe))

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -75,26 +74,17 @@ class LessonBatch:
     """[lists, passages], the teacher's."""
 
 
-def plan_epoch(lessons: Lessons, lists: int, seed: int, number: int) -> Iterator[LessonBatch]:
+def plan_epoch(lessons: Lessons, batch: int, seed: int, number: int) -> Iterator[LessonBatch]:
     """All lists in parts, so many parts a batch, in random order."""
     rng = np.random.default_rng((seed, number))
     pairs, owners = _parts(lessons, rng)
-    for chosen in np.array_split(rng.permutation(len(pairs)), -(-len(pairs) // lists)):
+    for chosen in np.array_split(rng.permutation(len(pairs)), -(-len(pairs) // batch)):
         yield _batch(lessons, pairs[chosen], owners[chosen], rng)
-
-
-def steps(lessons: Lessons, lists: int) -> int:
-    """Batches of an epoch."""
-    return int(-(-_part_counts(lessons).sum() // lists))
-
-
-def _part_counts(lessons: Lessons) -> Places:
-    return -(-lessons.sizes // PART)
 
 
 def _parts(lessons: Lessons, rng: np.random.Generator) -> tuple[Places, Places]:
     """The pairs of each part, [parts, PART], -1 where it has no more, and its list, [parts]."""
-    sizes, counts = lessons.sizes, _part_counts(lessons)
+    sizes, counts = lessons.sizes, -(-lessons.sizes // PART)
     owner = np.repeat(np.arange(len(sizes)), sizes)
     order = np.argsort(owner + rng.random(len(owner)))  # within each list
     place = np.arange(len(owner)) - lessons.starts[owner]
@@ -142,6 +132,6 @@ def collate(batch: LessonBatch, texts: Texts, gatherer: Gatherer) -> Collated:
     places = np.where(batch.places >= 0, now[batch.places], -1)
     return Collated(
         [gatherer.rows(batch.queries[some], batch.passages[some], LONGEST) for some in split],
-        torch.from_numpy(places).to(gatherer.device),
-        torch.from_numpy(batch.logits).to(gatherer.device),
+        gatherer.moved(places),
+        gatherer.moved(batch.logits),
     )

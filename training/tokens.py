@@ -6,6 +6,7 @@ a hundred times as many pairs as texts.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,7 +108,7 @@ class Gatherer:
         most = int(self._texts.lengths(queries, passages, longest).max())
         places = torch.arange(min(longest, most + -most % ROUNDED), device=self.device)
         (asked, heads), (found, tails) = (
-            self._side(side, torch.from_numpy(texts).to(self.device)) for side, texts in enumerate((queries, passages))
+            self._side(side, self.moved(texts)) for side, texts in enumerate((queries, passages))
         )
         head = 1 + heads
         total = (head + tails).clamp(max=longest)
@@ -116,6 +117,10 @@ class Gatherer:
         mask = places < total
         segments = ((places >= head) & mask).long()
         return Rows(ids.masked_fill(~mask, self._texts.pad_id), segments, mask[:, None, None])
+
+    def moved(self, values: NDArray[Any]) -> Tensor:
+        """On the device. The copy is not waited for, or the device would be idle between two batches."""
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
 
     def _side(self, side: int, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Starts and lengths, int64 [rows, 1] each."""

@@ -25,7 +25,7 @@ from training.quality import agreement
 from training.student import new_student
 from training.tokens import Gatherer, Texts
 
-RECIPE = Recipe(seed=1, seconds=40, lists=2, peak_rate=0.01)
+RECIPE = Recipe(seed=1, seconds=40, parts=2, peak_rate=0.01)
 ABOUT = {"river": "sea mountain", "bread house": "music house", "people": "berlin people", "the sea": "a the of"}
 PASSAGES = [f"{word} {query} {n}" for query, words in ABOUT.items() for n in (1, 22) for word in words.split()]
 
@@ -121,7 +121,7 @@ def test_embeddings_learn_at_half_the_rate(folder: Path, texts: Texts, lessons: 
     """AdamW's first step changes each weight by about the rate, whatever the gradient."""
     student = _student(folder)
     before = {key: tensor.clone() for key, tensor in student.state_dict().items()}
-    recipe = replace(RECIPE, seconds=5, weight_decay=0.0, warm_up=0.1, lists=4)
+    recipe = replace(RECIPE, seconds=5, weight_decay=0.0, warm_up=0.1, parts=4)
     assert sum(report.steps for report in _run(student, texts, lessons, recipe).epochs()) == 1
     moved = {key: float((tensor - before[key]).abs().max()) for key, tensor in student.state_dict().items()}
     words, dense = moved["body.embeddings.word_embeddings.weight"], moved["head.dense.weight"]

@@ -27,7 +27,7 @@ def lessons(texts: Texts) -> Lessons:
 
 
 def _batches(lessons: Lessons, number: int = 0) -> list[LessonBatch]:
-    return list(plan_epoch(lessons, lists=2, seed=1, number=number))
+    return list(plan_epoch(lessons, batch=2, seed=1, number=number))
 
 
 def test_an_epoch_shows_every_passage_once_and_one_astray_a_part(lessons: Lessons) -> None:
