@@ -29,7 +29,7 @@ from training.lists import make_plan
 from training.quality import Agreement
 from training.student import new_student
 from training.teacher import Teacher
-from training.tokens import Texts
+from training.tokens import Gatherer, Texts
 
 HERE = Path(__file__).parent
 BUNDLED = HERE.parent / "serve_app" / "bundled" / "rerank-tiny"
@@ -71,18 +71,23 @@ def main(
     if not scores:
         raise ConfigurationError("the teacher had no time for the training lists: give it more minutes")
     lessons = Lessons.of(plan.training, scores, texts)
+    gatherer = Gatherer(texts, device)
+    examination = Examination(known, gatherer)
+    bundled = examination.agreement(load_cross_encoder(_variant("rerank-tiny"), BUNDLED).to(device))
+    lines.say(
+        f"{len(lessons.passages):,} pairs of {len(scores):,} lists are scored; the bundled student: {_said(bundled)}"
+    )
     student = load_cross_encoder(_variant("rerank-tiny"), start) if start else new_student(read_state(teacher), seed)
     recipe = Recipe(seed, end - time.monotonic(), PARTS[device], rate or RATES[device])
     made = {"start": _sha256(start) if start else None, "device": device, "torch": torch.__version__}
     _note(log, event="run", **made, lists=len(scores), pairs=len(lessons.passages), **_rounded(asdict(recipe)))
-    run = Run(student, texts, lessons, recipe, device, lines)
-    _train(run, Examination(known, texts, run.gatherer), lambda: export(student, teacher, out), log, lines)
+    _train(
+        Run(student, gatherer, lessons, recipe, lines), examination, lambda: export(student, teacher, out), log, lines
+    )
 
 
 def _train(run: Run, examination: Examination, keep: Callable[[], None], log: Path, lines: Lines) -> None:
     """Train; the student is kept after each epoch that makes it better, by both figures together."""
-    bundled = load_cross_encoder(_variant("rerank-tiny"), BUNDLED).to(run.gatherer.device)
-    lines.say(f"the bundled student: held-out {_said(examination.agreement(bundled))}")
     best = -math.inf
     for report in run.epochs():
         agreed = examination.agreement(run.student)
@@ -90,7 +95,7 @@ def _train(run: Run, examination: Examination, keep: Callable[[], None], log: Pa
             best = agreed.tau + agreed.ndcg10
             keep()
         _note(log, event="epoch", **_rounded({**asdict(report), **asdict(agreed)}), kept=better)
-        lines.say(f"epoch {report.epoch}: loss {report.loss:.4f}, {report.pairs:,} pairs, held-out {_said(agreed)}")
+        lines.say(f"epoch {report.epoch}: loss {report.loss:.4f}, {report.pairs:,} pairs, {_said(agreed)}")
 
 
 def _variant(name: str) -> Variant:
@@ -102,7 +107,7 @@ def _sha256(folder: Path) -> str:
 
 
 def _said(agreed: Agreement) -> str:
-    return f"tau {agreed.tau:.4f}, NDCG@10 {agreed.ndcg10:.4f}"
+    return f"held-out tau {agreed.tau:.4f}, NDCG@10 {agreed.ndcg10:.4f}"
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:

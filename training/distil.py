@@ -16,10 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from serve_app.scorer.heads import CrossEncoder
-from serve_app.scoring import Device
 from training.lessons import Collated, Lessons, collate, plan_epoch
 from training.lines import Lines
-from training.tokens import Gatherer, Texts
+from training.tokens import Gatherer
 
 MARGIN = 0.05
 POINT = 0.01
@@ -60,16 +59,14 @@ class Run:
     def __init__(
         self,
         student: CrossEncoder,
-        texts: Texts,
+        gatherer: Gatherer,
         lessons: Lessons,
         recipe: Recipe,
-        device: Device,
         lines: Lines,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.student = student.to(device)
-        self.gatherer = Gatherer(texts, device)
-        self._texts = texts
+        self.student = student.to(gatherer.device)
+        self._gatherer = gatherer
         self._lessons = lessons
         self._recipe = recipe
         self._lines = lines
@@ -93,7 +90,7 @@ class Run:
         for batch in plan_epoch(self._lessons, self._recipe.parts, self._recipe.seed, number):
             if (done := (self._clock() - began) / self._recipe.seconds) >= 1:
                 break
-            losses = losses + self._step(collate(batch, self._texts, self.gatherer), rate_at(done, self._recipe))
+            losses = losses + self._step(collate(batch, self._gatherer), rate_at(done, self._recipe))
             steps += 1
             pairs += len(batch.queries)
             speed = pairs / max(1e-9, self._clock() - first)
@@ -104,7 +101,7 @@ class Run:
         """→ the loss, which is not waited for."""
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["times"]
-        with torch.autocast(self.gatherer.device, dtype=torch.bfloat16):
+        with torch.autocast(self._gatherer.device, dtype=torch.bfloat16):
             parts = [self.student(part.ids, part.segments, part.mask) for part in batch.parts]
         loss = distillation_loss(torch.cat(parts).float(), batch)
         self._optimizer.zero_grad()

@@ -7,17 +7,17 @@ from serve_app.scorer.heads import CrossEncoder
 from serve_app.scorer.tokenizer import MAX_LENGTH
 from training.lessons import TOKENS, Lessons, groups
 from training.quality import Agreement, Scores, agreement
-from training.tokens import Gatherer, Texts
+from training.tokens import Gatherer
 
 
 class Examination:
     """Held-out lists with the teacher's scores, and where the student is."""
 
-    def __init__(self, lessons: Lessons, texts: Texts, gatherer: Gatherer) -> None:
+    def __init__(self, lessons: Lessons, gatherer: Gatherer) -> None:
         self._lessons = lessons
         self._gatherer = gatherer
         owners = np.repeat(lessons.queries, lessons.sizes)
-        split = groups(texts.lengths(owners, lessons.passages, MAX_LENGTH), TOKENS[gatherer.device])
+        split = groups(gatherer.texts.lengths(owners, lessons.passages, MAX_LENGTH), TOKENS[gatherer.device])
         self._order = np.argsort(np.concatenate(split))
         self._parts = [(owners[some], lessons.passages[some]) for some in split]
 

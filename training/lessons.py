@@ -125,9 +125,9 @@ class Collated:
     """fp32 [lists, passages]"""
 
 
-def collate(batch: LessonBatch, texts: Texts, gatherer: Gatherer) -> Collated:
+def collate(batch: LessonBatch, gatherer: Gatherer) -> Collated:
     """The batch as rows, ready for the student."""
-    split = groups(texts.lengths(batch.queries, batch.passages, LONGEST), TOKENS[gatherer.device])
+    split = groups(gatherer.texts.lengths(batch.queries, batch.passages, LONGEST), TOKENS[gatherer.device])
     now = np.argsort(np.concatenate(split))  # where each row is
     places = np.where(batch.places >= 0, now[batch.places], -1)
     return Collated(

@@ -95,7 +95,7 @@ class Gatherer:
     """Makes padded rows of places on the device, where all ids are."""
 
     def __init__(self, texts: Texts, device: Device) -> None:
-        self._texts = texts
+        self.texts = texts
         self._tables = [
             (torch.from_numpy(table.ids).to(device), torch.from_numpy(table.starts).to(device))
             for table in (texts.queries, texts.passages)
@@ -105,7 +105,7 @@ class Gatherer:
     def rows(self, queries: NDArray[np.int64], passages: NDArray[np.int64], longest: int) -> Rows:
         """The rows of such places, [rows], padded to the longest of them, and none longer than `longest`."""
         # To a multiple, unless that is more than anything needs to be.
-        most = int(self._texts.lengths(queries, passages, longest).max())
+        most = int(self.texts.lengths(queries, passages, longest).max())
         places = torch.arange(min(longest, most + -most % ROUNDED), device=self.device)
         (asked, heads), (found, tails) = (
             self._side(side, self.moved(texts)) for side, texts in enumerate((queries, passages))
@@ -113,10 +113,10 @@ class Gatherer:
         head = 1 + heads
         total = (head + tails).clamp(max=longest)
         ids = torch.where(places < head, self._ids(0, asked + places - 1), self._ids(1, found + places - head))
-        ids = ids.masked_fill(places == 0, self._texts.cls_id).masked_fill(places == total - 1, self._texts.sep_id)
+        ids = ids.masked_fill(places == 0, self.texts.cls_id).masked_fill(places == total - 1, self.texts.sep_id)
         mask = places < total
         segments = ((places >= head) & mask).long()
-        return Rows(ids.masked_fill(~mask, self._texts.pad_id), segments, mask[:, None, None])
+        return Rows(ids.masked_fill(~mask, self.texts.pad_id), segments, mask[:, None, None])
 
     def moved(self, values: NDArray[Any]) -> Tensor:
         """On the device. The copy is not waited for, or the device would be idle between two batches."""

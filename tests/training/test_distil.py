@@ -66,7 +66,7 @@ def _run(student: CrossEncoder, texts: Texts, lessons: Lessons, recipe: Recipe =
     """By a clock that goes on by a second whenever it is looked at."""
     seconds = itertools.count()
     lines = Lines(Console(file=io.StringIO()))
-    return Run(student, texts, lessons, recipe, "cpu", lines, clock=lambda: float(next(seconds)))
+    return Run(student, Gatherer(texts, "cpu"), lessons, recipe, lines, clock=lambda: float(next(seconds)))
 
 
 def _batch(logits: list[list[float]]) -> Collated:
@@ -132,7 +132,7 @@ def test_an_examination_is_the_agreement_of_what_is_served(
     folder: Path, texts: Texts, lessons: Lessons, tmp_path: Path, catalog: Catalog
 ) -> None:
     student = _student(folder)
-    found = Examination(lessons, texts, Gatherer(texts, "cpu")).agreement(student)
+    found = Examination(lessons, Gatherer(texts, "cpu")).agreement(student)
     export(student, folder, tmp_path / "out")
     served = load_folder(catalog.in_dtype("fp32").variants["minilm-l6"], tmp_path / "out", "cpu")
     bounds = list(itertools.pairwise(lessons.starts.tolist()))

@@ -83,7 +83,7 @@ def test_a_batch_on_the_device_has_its_rows_where_its_places_say(
     monkeypatch.setattr(module, "TOKENS", {"cpu": 2_000})
     gatherer = Gatherer(texts, "cpu")
     for batch in _batches(lessons):
-        collated = collate(batch, texts, gatherer)
+        collated = collate(batch, gatherer)
         rows = [
             ids[mask[0, 0]].tolist() for part in collated.parts for ids, mask in zip(part.ids, part.mask, strict=True)
         ]
