@@ -1,6 +1,6 @@
 """Lists in, the teacher's logits out, each list once: what has been scored is on disk and survives a stop.
 
-The cache is one line of JSON a list, under a hash of its texts; it holds no text.
+The cache is one line of JSON a list, under a hash of its tokens; it holds no text.
 """
 
 import hashlib
