@@ -68,8 +68,6 @@ def main(
     scorer = Teacher(guide.engine, texts, work / "teacher.jsonl", lines)
     known = Lessons.of(plan.held_out, scorer.score(plan.held_out), texts)
     scores = scorer.score(plan.training, end - (1 - TEACHING) * 60 * minutes)
-    if not scores:
-        raise ConfigurationError("the teacher had no time for the training lists: give it more minutes")
     lessons = Lessons.of(plan.training, scores, texts)
     gatherer = Gatherer(texts, device)
     examination = Examination(known, gatherer)
@@ -77,6 +75,8 @@ def main(
     lines.say(
         f"{len(lessons.passages):,} pairs of {len(scores):,} lists are scored; the bundled student: {_said(bundled)}"
     )
+    if not scores or time.monotonic() >= end:
+        raise ConfigurationError("teacher or student have no time for the training lists: give them more minutes")
     student = load_cross_encoder(_variant("rerank-tiny"), start) if start else new_student(read_state(teacher), seed)
     recipe = Recipe(seed, end - time.monotonic(), PARTS[device], rate or RATES[device])
     made = {"start": _sha256(start) if start else None, "device": device, "torch": torch.__version__}
@@ -88,14 +88,16 @@ def main(
 
 def _train(run: Run, examination: Examination, keep: Callable[[], None], log: Path, lines: Lines) -> None:
     """Train; the student is kept after each epoch that makes it better, by both figures together."""
-    best = -math.inf
+    best, kept = Agreement(-math.inf, -math.inf), 0
     for report in run.epochs():
         agreed = examination.agreement(run.student)
-        if better := agreed.tau + agreed.ndcg10 > best:
-            best = agreed.tau + agreed.ndcg10
+        if agreed.tau + agreed.ndcg10 > best.tau + best.ndcg10:
+            best, kept = agreed, report.epoch
             keep()
-        _note(log, event="epoch", **_rounded({**asdict(report), **asdict(agreed)}), kept=better)
+        _note(log, event="epoch", **_rounded({**asdict(report), **asdict(agreed)}))
         lines.say(f"epoch {report.epoch}: loss {report.loss:.4f}, {report.pairs:,} pairs, {_said(agreed)}")
+    _note(log, event="student", epoch=kept, **_rounded(asdict(best)))
+    lines.say(f"the student is that of epoch {kept}: {_said(best)}")
 
 
 def _variant(name: str) -> Variant:

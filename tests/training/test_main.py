@@ -54,12 +54,12 @@ def test_one_command_makes_a_student(arguments: list[str], tmp_path: Path, catal
     said = _run(*arguments, "--minutes", "0.25")
     assert "the bundled student: held-out tau" in said
     load_folder(catalog.in_dtype("fp32").variants["minilm-l6"], tmp_path / "out", "cpu")
-    run, *epochs = map(json.loads, (tmp_path / "runs.jsonl").read_text().splitlines())
+    run, *epochs, student = map(json.loads, (tmp_path / "runs.jsonl").read_text().splitlines())
     assert run["pairs"] > 0
     assert run["start"] is None
     assert [each["epoch"] for each in epochs] == list(range(1, len(epochs) + 1))
-    best = max(range(len(epochs)), key=lambda n: epochs[n]["tau"] + epochs[n]["ndcg10"])
-    assert [n for n, each in enumerate(epochs) if each["kept"]][-1] == best
+    best = max(epochs, key=lambda each: each["tau"] + each["ndcg10"])
+    assert student == {"event": "student"} | {key: best[key] for key in ("epoch", "tau", "ndcg10")}
 
 
 def test_a_teacher_without_time_for_the_training_lists_is_an_error(arguments: list[str]) -> None:
