@@ -60,13 +60,14 @@ def new_student(teacher: Mapping[str, Tensor], seed: int) -> CrossEncoder:
 def _embeddings(teacher: Mapping[str, Tensor], hidden: int) -> dict[str, Tensor]:
     """Words and positions along the main axes of the words, evened out; segments in the last dimensions."""
     words, positions, segments = (f"embeddings.{t}_embeddings.weight" for t in ("word", "position", "token_type"))
-    mean = teacher[f"bert.{words}"].mean(dim=0)
-    centred = teacher[f"bert.{words}"] - mean
+    # From a file of fp16 as well, for which there is no decomposition.
+    of_words, of_positions = (teacher[f"bert.{table}"].float() for table in (words, positions))
+    centred = of_words - of_words.mean(dim=0)
     _, spread, axes = torch.linalg.svd(centred, full_matrices=False)
     kept = hidden - OF_SEGMENT
     # The first axes are many times as long as the last; the square root keeps their order and frees the rest.
     scaled = axes[:kept].T / spread[:kept].sqrt()
-    tables = {words: centred @ scaled, positions: teacher[f"bert.{positions}"] @ scaled}
+    tables = {words: centred @ scaled, positions: of_positions @ scaled}
     unit = SPREAD / tables[words].std()
     padded = {name: nn.functional.pad(table * unit, (0, OF_SEGMENT)) for name, table in tables.items()}
     sides = torch.zeros(2, hidden)

@@ -153,6 +153,15 @@ def test_a_new_student_knows_its_teachers_words(folder: Path) -> None:
     assert float(torch.corrcoef(torch.stack(alike))[0, 1]) > 0.6
 
 
+def test_a_teacher_of_half_precision_makes_nearly_the_same_student(folder: Path) -> None:
+    state = read_state(folder)
+    exact = new_student(state, seed=1).state_dict()
+    halved = new_student({key: tensor.half() for key, tensor in state.items()}, seed=1).state_dict()
+    words = "body.embeddings.word_embeddings.weight"
+    alike = torch.nn.functional.cosine_similarity(exact[words] @ exact[words].T, halved[words] @ halved[words].T)
+    assert float(alike.min()) > 0.99
+
+
 def test_a_new_student_looks_for_its_words_on_the_other_side(folder: Path) -> None:
     """Of a word's attention in the first head, its like in the other segment gets the most."""
     student = _student(folder).eval()
