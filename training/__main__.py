@@ -37,7 +37,6 @@ TEACHING = 0.4
 """Part of the time until which the teacher scores."""
 PARTS = {"cpu": 8, "cuda": 96}
 """Of lists, a step: small steps where pairs are dear, large ones where a step costs the same anyhow."""
-RATES = {"cpu": 1e-3, "cuda": 2e-3}
 
 
 def main(
@@ -51,7 +50,7 @@ def main(
     minutes: Annotated[
         float, typer.Option(min=0, help="For everything, of which the student has the larger part.")
     ] = 4.3,
-    rate: Annotated[float | None, typer.Option(help="Peak learning rate. Default: the device's.")] = None,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
     seed: Annotated[int, typer.Option()] = 1,
 ) -> None:
     """Distil rerank-tiny from MiniLM-L12; `out` has the best student after each epoch."""
@@ -78,7 +77,7 @@ def main(
     if not scores or time.monotonic() >= end:
         raise ConfigurationError("teacher or student have no time for the training lists: give them more minutes")
     student = load_cross_encoder(_variant("rerank-tiny"), start) if start else new_student(read_state(teacher), seed)
-    recipe = Recipe(seed, end - time.monotonic(), PARTS[device], rate or RATES[device])
+    recipe = Recipe(seed, end - time.monotonic(), PARTS[device], rate)
     made = {"start": _sha256(start) if start else None, "device": device, "torch": torch.__version__}
     _note(log, event="run", **made, lists=len(scores), pairs=len(lessons.passages), **_rounded(asdict(recipe)))
     _train(
