@@ -29,8 +29,9 @@ class Limits(BaseModel):
     request_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Longer than the cold start of any variant whose weights are on disk."""
     max_wait_s: Annotated[float, Field(gt=0)] = 2.0
-    """What would wait longer for its turn on a device is told to come back, once a few wait already: a queue without an
-    end answers nobody in time, and goes on answering those who have left."""
+    """What would wait longer for its turn on a device, and more than eight times as long as it takes itself, is told
+    to come back, once a few wait already: a queue without an end answers nobody in time, and goes on answering those
+    who have left."""
 
 
 class UsageSettings(BaseModel):

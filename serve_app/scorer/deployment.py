@@ -27,9 +27,8 @@ LOAD_AGAIN_S = 10.0
 """A replica without weights looks for them again on the first request after this long."""
 REQUESTS_IN_REPLICA = 256
 """Requests that a replica holds at once. Ray's 5 would starve the batches: the scheduler has to see the queue."""
-BATCHES_AT_ONCE = {"cpu": 1, "cuda": 2}
-"""And threads for them: a GPU computes one batch while the next is assembled. On a CPU both would share the cores, and
-small requests wait behind two batches instead of one."""
+BATCHES_AT_ONCE = 2
+"""And threads for them: the device computes one while the next is made and waits for it."""
 SLICES_PER_BATCH = REQUESTS_IN_REPLICA
 """Batches are bounded by tokens, in the scheduler; Ray warns of a bound above the requests that it lets in."""
 
@@ -88,8 +87,7 @@ class Scorer:
     def __init__(self, variant: Variant, options: ScorerOptions) -> None:
         self._variant = variant
         self._options = options
-        at_once = BATCHES_AT_ONCE[options.device]
-        self._device_threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="device")
+        self._device_threads = ThreadPoolExecutor(max_workers=BATCHES_AT_ONCE, thread_name_prefix="device")
         self._counts = _Counts(variant.name)
         self._loading = asyncio.Lock()
         self._state: _Live | RerankError = self._load()
@@ -130,7 +128,7 @@ class Scorer:
         demand = ReplicaDemand() if isinstance(state, RerankError) else state.scheduler.demand()
         return demand.figures()
 
-    @serve.batch(max_batch_size=SLICES_PER_BATCH, batch_wait_timeout_s=0, max_concurrent_batches=2)
+    @serve.batch(max_batch_size=SLICES_PER_BATCH, batch_wait_timeout_s=0, max_concurrent_batches=BATCHES_AT_ONCE)
     async def score_slices(self, slices: list[Slice]) -> list[list[float]]:
         """Logits of each slice, from one batch on the device; called by the scheduler alone."""
         live = await self._live()
@@ -164,5 +162,4 @@ class Scorer:
         engine = model.engine
         way = f"{engine.path} batches of {engine.token_budget} tokens"
         _log.info("%s is ready on %s in %s, %s", self._variant.name, engine.device, engine.dtype, way)
-        at_once = BATCHES_AT_ONCE[engine.device]
-        return _Live(model, Scheduler(self.score_slices, engine.token_budget, at_once, options.max_wait_s))
+        return _Live(model, Scheduler(self.score_slices, engine.token_budget, BATCHES_AT_ONCE, options.max_wait_s))

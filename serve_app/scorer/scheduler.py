@@ -24,6 +24,9 @@ SURE = 0.8
 LONGEST_RETRY_AFTER_S = 60.0
 ALWAYS_HELD = 4
 """Requests that may wait however long it takes: a few callers of a slow model are no overload."""
+PATIENCE = 8.0
+"""A request may wait for so many times of what it takes itself: eight callers with 1,000 documents each are none
+either, though each waits for the others."""
 
 _log = logging.getLogger("ray.serve")  # the one whose lines Ray Serve writes to the replica's log
 
@@ -72,9 +75,10 @@ class Scheduler:
             return
         now = self._clock()
         waits_s = (self._on_device + self._queue.crowd(about_tokens)) / pace
-        if waits_s > self._max_wait_s:
+        most_s = max(self._max_wait_s, PATIENCE * about_tokens / pace)
+        if waits_s > most_s:
             self._arrivals.add(about_tokens, now)  # that is demand as well
-            later_s = min(LONGEST_RETRY_AFTER_S, waits_s - self._max_wait_s)
+            later_s = min(LONGEST_RETRY_AFTER_S, waits_s - most_s)
             raise Overloaded(
                 f"the request would wait about {waits_s:.1f} s for its turn: try again in {later_s:.1f} s",
                 retry_after_s=later_s,

@@ -130,8 +130,7 @@ class Pace:
     """How many padded tokens a second the device gets through when it has enough to do."""
 
     def __init__(self, token_budget: int) -> None:
-        self.tokens_per_s: float | None = None
-        """None until a batch of half the budget has ended: what a small one costs is not its tokens."""
+        self._s_per_token: float | None = None
         self._least = token_budget / 2
         self._ended = -math.inf
 
@@ -141,6 +140,11 @@ class Pace:
         self._ended = ended
         if tokens < self._least or took <= 0:
             return
-        sample = tokens / took
-        known = self.tokens_per_s
-        self.tokens_per_s = sample if known is None else known + NEWEST_BATCH * (sample - known)
+        # Times are averaged, not rates: of two batches whose ends are noticed together, one seems to take no time.
+        sample, known = took / tokens, self._s_per_token
+        self._s_per_token = sample if known is None else known + NEWEST_BATCH * (sample - known)
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """None until a batch of half the budget has ended: what a small one costs is not its tokens."""
+        return None if self._s_per_token is None else 1 / self._s_per_token

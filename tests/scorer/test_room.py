@@ -44,10 +44,18 @@ class Crowded:
 
 @pytest.mark.anyio
 async def test_what_would_wait_too_long_is_refused_and_told_when_to_come_back() -> None:
-    async with Crowded(10, max_wait_s=4.0) as scheduler:
-        with pytest.raises(Overloaded, match=r"would wait about 10\.0 s for its turn: try again in 6\.0 s") as refused:
+    async with Crowded(10, max_wait_s=9.0) as scheduler:
+        with pytest.raises(Overloaded, match=r"would wait about 10\.0 s for its turn: try again in 1\.0 s") as refused:
             scheduler.require_room(100)
-        assert refused.value.retry_after_s == pytest.approx(6.0)
+        assert refused.value.retry_after_s == pytest.approx(1.0)
+
+
+@pytest.mark.anyio
+async def test_a_large_request_may_wait_for_some_times_of_what_it_takes() -> None:
+    async with Crowded(10, max_wait_s=4.0) as scheduler:
+        scheduler.require_room(126)  # 8 x 1.26 s are more than the 10 s that wait
+        with pytest.raises(Overloaded):
+            scheduler.require_room(124)
 
 
 @pytest.mark.anyio
@@ -68,7 +76,7 @@ async def test_few_callers_are_no_overload_and_a_short_queue_is_none(requests: i
 
 @pytest.mark.anyio
 async def test_what_is_refused_for_room_is_demand() -> None:
-    async with Crowded(ALWAYS_HELD, max_wait_s=1.0) as scheduler:
+    async with Crowded(10, max_wait_s=1.0) as scheduler:
         before = scheduler.demand().arriving_tokens_per_s
         with pytest.raises(Overloaded):
             scheduler.require_room(100)

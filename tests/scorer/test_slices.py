@@ -97,7 +97,15 @@ def test_the_pace_is_that_of_full_batches() -> None:
     assert pace.tokens_per_s is None
     pace.count(100, 1.0, 2.0)
     pace.count(100, 1.5, 2.5)  # it began beside the first, and ended half a second later
-    assert pace.tokens_per_s == pytest.approx(100 + 0.1 * (200 - 100))
+    assert pace.tokens_per_s == pytest.approx(1 / (0.9 * 0.01 + 0.1 * 0.005))
+
+
+def test_ends_that_are_noticed_together_make_no_pace() -> None:
+    pace = Pace(BUDGET)
+    for end in range(100):
+        pace.count(100, end, end + 0.99)
+        pace.count(100, end + 0.5, end + 1.0)  # 100 tokens in 0.01 s, after 100 in 0.99
+    assert pace.tokens_per_s == pytest.approx(200, rel=0.15)
 
 
 def test_what_would_go_first_is_counted() -> None:
