@@ -15,7 +15,7 @@ BM25 = 0.5058
 @pytest.mark.slow
 def test_ndcg_over_http(real_models: Path, trec_run: Path) -> None:
     """In the dtype that the service chooses; that fp32 scores as plain torch does is tested pair by pair."""
-    with rerank_serve("--models-dir", str(real_models)) as service:
+    with rerank_serve("--models-dir", str(real_models), environment={}) as service:
         printed = subprocess.run(
             [
                 *(command(), "eval", trec_run / "bm25-top100.jsonl.gz"),
