@@ -24,7 +24,7 @@ from tests.running import Running, command, free_port, refused, run
         (["usage", "--help"], ["--from", "--by", "--csv"]),
         (["pull", "--help"], ["MODEL", "--to", "--all", "RERANK_MODELS_DIR", "broken off"]),
         (["verify", "--help"], ["MODEL", "--models-dir", "published"]),
-        (["bench", "--help"], ["MODEL", "--run", "--qrels", "sentence-transformers", "peak"]),
+        (["bench", "--help"], ["MODEL", "--run", "--qrels", "sentence-transformers", "--replicas", "Peak"]),
     ],
 )
 def test_help_suffices(arguments: list[str], said: list[str]) -> None:
