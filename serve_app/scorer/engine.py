@@ -97,7 +97,7 @@ class TorchEngine:
         """
         if self.device == "cuda":
             seconds = {size: self._seconds([row] * (size // len(row.ids))) for size in sizes(self.token_budget)}
-            self.token_budget = smallest_nearly_fastest(seconds)
+            self.token_budget = min(self.token_budget, smallest_nearly_fastest(seconds))  # memory may have lowered it
         self._path.prepare(self.token_budget)
 
     def check(self, rows: Sequence[Row]) -> None:

@@ -104,6 +104,20 @@ def test_a_gpus_budget_is_the_smallest_that_is_nearly_as_fast(
     assert prepared == [131_072]
 
 
+def test_a_budget_that_memory_has_lowered_meanwhile_stays_low(
+    engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a fake device that has memory for 3,000 tokens."""
+    [row] = tokenizer.rows_now("the river", ["sea " * 60])
+    monkeypatch.setattr(engine, "device", "cuda")
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(engine, "token_budget", 4_096)
+    monkeypatch.setattr(engine, "_path", _SmallDevice(engine._path, room=3_000))
+    monkeypatch.setattr("serve_app.scorer.engine.smallest_nearly_fastest", max)  # 4,096, which needs two passes
+    engine.tune(row)
+    assert engine.token_budget <= 2_048
+
+
 def test_a_cpus_budget_is_what_it_was(
     engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
