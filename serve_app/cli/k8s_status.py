@@ -20,6 +20,10 @@ from serve_app.cluster.status import FleetStatus, fleet_status
 WATCH_EVERY_S = 2.0
 AUTOSCALER = "autoscaler"
 """KubeRay's container in the head's pod."""
+UNSEEN = (
+    f"KubeRay has done nothing about the RayService {NAME} yet. If it stays so for a minute: does its operator run?\n"
+    "`kubectl get pods --all-namespaces | grep kuberay-operator`; k8s/README.md installs it"
+)
 _API = "ray.io/v1"
 
 
@@ -96,6 +100,8 @@ def _look(kube: Kube) -> FleetStatus:
 
 
 def _shown(seen: FleetStatus) -> Group:
+    if not (seen.conditions or seen.groups or seen.pods):
+        return Group(UNSEEN)
     return Group(
         _table(
             ("condition", "", "why"),

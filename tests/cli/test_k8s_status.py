@@ -54,6 +54,15 @@ def test_status_shows_what_runs_and_why_a_pod_waits(api: KubeApi) -> None:
     assert "· scorer-2 scorer node-7 ray-scorer: ErrImagePull: not found" in lines
 
 
+def test_without_an_operator_it_says_what_to_look_at(api: KubeApi) -> None:
+    result = run("status")
+    assert result.exit_code == 2
+    assert "does its operator run?" in result.stdout
+    assert "waits because" not in result.stdout
+    report(api, "False")
+    assert "operator" not in run("status").stdout
+
+
 def test_the_exit_code_says_whether_it_answers(api: KubeApi) -> None:
     assert run("status").exit_code == 2
     report(api, "False")
