@@ -1,7 +1,7 @@
 """Scored lists in, batches for the student out; the order of an epoch follows from the seed and its number.
 
-A long list comes in parts, other parts every epoch. Each part gets a passage of any list besides, hardly ever its own, as
-an example of what is beside the point: the teacher gives all of those about the same logit, so it need not be asked.
+A long list comes in parts, other parts every epoch. Each part gets a passage of any list besides, hardly ever its own,
+as an example of what is beside the point: the teacher gives all of those about the same logit, so it need not be asked.
 
 What is chosen is numbers of rows and lists, made with numpy; the tokens are gathered where the student is.
 """
