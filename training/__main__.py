@@ -31,8 +31,7 @@ from training.student import new_student
 from training.teacher import Teacher
 from training.tokens import Gatherer, Texts
 
-HERE = Path(__file__).parent
-BUNDLED = HERE.parent / "serve_app" / "bundled" / "rerank-tiny"
+BUNDLED = Path(__file__).parent.parent / "serve_app" / "bundled" / "rerank-tiny"
 TEACHING = 0.4
 """Part of the time until which the teacher scores."""
 PARTS = {"cpu": 8, "cuda": 96}
@@ -43,8 +42,8 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder of passages, queries and candidates; see training/README.md.")],
     teacher: Annotated[Path, typer.Option(help="Folder of MiniLM-L12's weights, as `rerank pull` makes it.")],
     work: Annotated[Path, typer.Option(help="Folder for the teacher's scores.")] = Path("build"),
-    out: Annotated[Path, typer.Option(help="Folder of the student.")] = BUNDLED,
-    log: Annotated[Path, typer.Option(help="Log of all runs, one JSON object a line.")] = HERE / "runs.jsonl",
+    out: Annotated[Path, typer.Option(help="Folder of the student.")] = Path("build/rerank-tiny"),
+    log: Annotated[Path, typer.Option(help="Log of all runs, one JSON object a line.")] = Path("build/runs.jsonl"),
     start: Annotated[Path | None, typer.Option(help="Folder of a student to go on from. Default: a new one.")] = None,
     device: Annotated[Device, typer.Option(help="Where teacher and student compute.")] = "cpu",
     minutes: Annotated[
@@ -57,7 +56,8 @@ def main(
     end = time.monotonic() + 60 * minutes
     lines = Lines(Console())
     torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for each shape of a batch, and no two are alike
-    work.mkdir(parents=True, exist_ok=True)
+    for folder in (work, log.parent):
+        folder.mkdir(parents=True, exist_ok=True)
     corpus = read_corpus(data)
     plan = make_plan(corpus, seed, device)
     lines.say(f"{plan.pairs:,} pairs for training; {len(plan.held_out)} lists are held out")

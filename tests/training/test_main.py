@@ -1,5 +1,6 @@
 import functools
 import gzip
+import inspect
 import json
 from pathlib import Path
 
@@ -65,3 +66,8 @@ def test_one_command_makes_a_student(arguments: list[str], tmp_path: Path, catal
 def test_a_teacher_without_time_for_the_training_lists_is_an_error(arguments: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="more minutes"):
         _run(*arguments, "--minutes", "0")
+
+
+def test_without_further_words_the_package_keeps_its_student() -> None:
+    out, log = (inspect.signature(program.main).parameters[name].default for name in ("out", "log"))
+    assert {path.parts[0] for path in (out, log)} == {"build"}
