@@ -32,14 +32,14 @@ async def _score_beside_tokenising(model: LoadedModel, pairs: Pairs) -> list[flo
     room = asyncio.Semaphore(PORTIONS_AT_ONCE)
     with ThreadPoolExecutor(max_workers=2) as device:
 
-        async def score(portion: Pairs) -> list[float]:
+        async def scored(portion: Pairs) -> list[float]:
             async with room:
                 asked = (model.tokenizer.pairs([query], documents, Reading()) for query, documents in portion)
                 rows = [row for made in await asyncio.gather(*asked) for row in made.rows]
                 return await loop.run_in_executor(device, model.engine.run, rows)
 
-        scored = await asyncio.gather(*map(score, _portions(pairs)))
-    return [logit for logits in scored for logit in logits]
+        portions = await asyncio.gather(*map(scored, _portions(pairs)))
+    return [logit for logits in portions for logit in logits]
 
 
 def _portions(pairs: Pairs) -> Iterator[Pairs]:

@@ -1,10 +1,12 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer, BertForSequenceClassification, BertTokenizer, PreTrainedTokenizerBase
 
 from serve_app.catalog import Catalog
+from serve_app.scorer.engine import TorchEngine
 from serve_app.scorer.tokenizer import PairTokenizer
 from tests.checkpoints import write_checkpoint
 from tests.hub_server import Hub, hub_server
@@ -37,6 +39,11 @@ def real_tokenizer(real_models: Path) -> PairTokenizer:
 @pytest.fixture(scope="session")
 def real_stock(real_models: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(real_models / "ms-marco-MiniLM-L12-v2")
+
+
+@pytest.fixture(scope="module")
+def engine(bert: tuple[Path, Any], catalog: Catalog) -> TorchEngine:
+    return TorchEngine.load(catalog.in_dtype("fp32").variants["minilm-l6"], bert[0], "cpu", pad_id=0)
 
 
 @pytest.fixture
