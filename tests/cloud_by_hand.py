@@ -3,6 +3,7 @@
 One thread a replica, so that on a machine of two cores the second one is worth something; a V100 each, three at most.
 """
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -34,6 +35,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the cloud would outlive it
     try:
         main()
     except KeyboardInterrupt:
