@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, cast
 
@@ -18,6 +19,7 @@ from serve_app.scorer.heads import CrossEncoder
 from serve_app.scorer.inference import InferenceModel
 from serve_app.scorer.packing import PathName, Row
 from serve_app.scorer.paths import choose_path
+from serve_app.scorer.threads import SharedThreads
 from serve_app.scoring import Device
 
 CPU_TOKEN_BUDGET = 2_048
@@ -52,7 +54,8 @@ class TorchEngine:
         self.token_budget = token_budget
         self.splits = 0
         """Batches for which the device had no memory."""
-        self._launching = threading.Lock()
+        # A GPU's batches are handed to it one by one; a CPU's are computed in the thread that brings them.
+        self._turn = SharedThreads(torch.get_num_threads()).part if device == "cpu" else _one_by_one()
         model.to(device)
         model.body.to(dtype=_DTYPES[native_dtype(device) if dtype == "int8" else dtype])
         self._path = choose_path(InferenceModel(model, dtype == "int8"), device, dtype, pad_id, token_budget, path)
@@ -75,11 +78,12 @@ class TorchEngine:
     def run(self, rows: Sequence[Row]) -> list[float]:
         """The relevance logit of each row, in fp32; raises EngineFailure when the device fails.
 
-        Threads may call it at once: one hands its batches to the device while another waits for its logits.
+        Threads may call it at once. One hands its batches to a GPU while another waits for its logits; on a CPU they
+        share its threads.
         """
         groups = self._path.groups([len(row.ids) for row in rows], self.token_budget)
         try:
-            with self._launching:
+            with self._turn():
                 fetch = _fetched(torch.cat([self._launch([rows[i] for i in members]) for members in groups]))
             ordered = fetch()
         except RuntimeError as error:  # torch's word for everything from out of memory to a lost device
@@ -89,6 +93,12 @@ class TorchEngine:
         for index, logit in zip((i for members in groups for i in members), ordered, strict=True):
             logits[index] = logit
         return logits
+
+    def portions(self, rows: Sequence[Row]) -> Sequence[Sequence[int]]:
+        """What to give `run` at once, by places: all to a GPU; to a CPU a batch at a time, for passes side by side."""
+        if self.device == "cuda":
+            return [range(len(rows))]
+        return self._path.groups([len(row.ids) for row in rows], self.token_budget)
 
     def tune(self, row: Row) -> None:
         """On a GPU, lower the budget to the smallest that is nearly as fast, by passes of such rows.
@@ -139,6 +149,11 @@ class TorchEngine:
             torch.cuda.empty_cache()
         half = len(rows) // 2
         return torch.cat([self._path.launch(part) for part in (rows[:half], rows[half:])])
+
+
+def _one_by_one() -> Callable[[], AbstractContextManager[object]]:
+    launching = threading.Lock()
+    return lambda: launching
 
 
 def _fetched(logits: Tensor) -> Callable[[], list[float]]:

@@ -32,12 +32,13 @@ class InferenceModel:
             parts = [_distilbert_layer(layer) for layer in body.transformer.layer]
         else:
             parts = [_bert_layer(layer) for layer in body.encoder.layer]
-        self._heads = heads = body.config.num_attention_heads
+        self.heads: int = body.config.num_attention_heads
+        self.dtype: torch.dtype = body.dtype
         self._reads_segments = model.reads_segments
         self._embeddings = body.embeddings
         self._widen = getattr(body, "embeddings_project", None)  # of ELECTRA whose embeddings are narrower
-        self._layers = [_Layer(each, heads, int8) for each in parts[:-1]]
-        self._last = _LastLayer(parts[-1], heads, int8)
+        self._layers = [_Layer(each, int8) for each in parts[:-1]]
+        self._last = _LastLayer(parts[-1], int8)
         self._judge = model.judge
 
     def padded(self, ids: Tensor, segments: Tensor, mask: Tensor | None) -> Tensor:
@@ -45,10 +46,10 @@ class InferenceModel:
         rows, length = ids.shape
         positions = torch.arange(length, device=ids.device).expand(rows, length)
         hidden = self._embed(ids, segments, positions)
-        return self._score(hidden, PaddedLayout(rows, length, mask, self._heads, hidden.dtype))
+        return self._score(hidden, PaddedLayout(rows, length, mask, self.heads))
 
     def packed(self, ids: Tensor, segments: Tensor, positions: Tensor, layout: Layout) -> Tensor:
-        """`ids`, `segments`, `positions` int64 [tokens], rows one after the other → fp32 logits [rows]."""
+        """`ids`, `segments`, `positions` int64 [tokens], rows one after the other → fp32 logits, the layout's rows."""
         return self._score(self._embed(ids[None], segments[None], positions[None]), layout)
 
     def _embed(self, ids: Tensor, segments: Tensor, positions: Tensor) -> Tensor:
@@ -94,30 +95,25 @@ def _distilbert_layer(layer: Any) -> _Parts:
 class _Layer:
     """One layer, for every token: attention, then the feed-forward part, each added to its input and normed."""
 
-    def __init__(self, parts: _Parts, heads: int, int8: bool) -> None:
-        self._heads = heads
+    def __init__(self, parts: _Parts, int8: bool) -> None:
         self._project = product(parts.query, parts.key, parts.value, int8=int8)
         self._rest = _Rest(parts, int8)
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
-        query, key, value = _split(self._project(hidden), 3, self._heads)
-        return self._rest(layout.attend(query, key, value), hidden)
+        return self._rest(layout.attend(self._project(hidden)), hidden)
 
 
 class _LastLayer:
     """The same for [CLS] alone: → [rows, hidden]."""
 
-    def __init__(self, parts: _Parts, heads: int, int8: bool) -> None:
-        self._heads = heads
+    def __init__(self, parts: _Parts, int8: bool) -> None:
         self._query = product(parts.query, int8=int8)
         self._key_value = product(parts.key, parts.value, int8=int8)
         self._rest = _Rest(parts, int8)
 
     def __call__(self, hidden: Tensor, layout: Layout) -> Tensor:
         first = layout.cls(hidden)
-        [query] = _split(self._query(first), 1, self._heads)
-        key, value = _split(self._key_value(hidden), 2, self._heads)
-        return self._rest(layout.attend_cls(query, key, value), first)
+        return self._rest(layout.attend_cls(self._query(first), self._key_value(hidden)), first)
 
 
 class _Rest:
@@ -131,8 +127,3 @@ class _Rest:
     def __call__(self, attended: Tensor, hidden: Tensor) -> Tensor:
         hidden = self._attended_norm(self._attended(attended) + hidden)
         return cast(Tensor, self._norm(self._down(self._up(hidden)) + hidden))
-
-
-def _split(projected: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
-    """[tokens, parts x hidden] → `parts` times [tokens, heads, hidden / heads]."""
-    return projected.view(len(projected), parts, heads, -1).unbind(1)

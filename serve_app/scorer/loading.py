@@ -14,6 +14,9 @@ from serve_app.scorer.tokenizer import PairTokenizer
 from serve_app.scorer.weights import locate
 from serve_app.scoring import Device
 
+ONEDNN_PRODUCTS = 8_192
+"""Sizes of products whose machine code oneDNN keeps; of its own 1,024 a busy replica forgets what it needs next."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
@@ -38,6 +41,7 @@ def load(variant: Variant, models_dir: Path | None, device: Device, threads: int
 
 def load_folder(variant: Variant, folder: Path, device: Device, path: PathName | None = None) -> LoadedModel:
     """Load and check what the folder holds; raises WeightsInvalid. `path` instead of the device's fastest."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(ONEDNN_PRODUCTS))  # which it reads once
     tokenizer = PairTokenizer.from_folder(folder)
     engine = TorchEngine.load(variant, folder, device, tokenizer.pad_id, path)
     *shorter, usual, longest = _warm_up_rows(tokenizer)

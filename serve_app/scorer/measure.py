@@ -21,7 +21,7 @@ from serve_app.scorer.engine import native_dtype
 from serve_app.scorer.loading import LoadedModel, load_folder
 from serve_app.scorer.packing import PathName
 from serve_app.scorer.replicas import Replicas, Share
-from serve_app.scorer.streaming import Pairs, rows_of, score
+from serve_app.scorer.streaming import Pairs, compute, rows_of, score
 from serve_app.scorer.token_cache import TokenCache
 from serve_app.scoring import Device
 
@@ -70,7 +70,7 @@ def measure(variant: Variant, folder: Path, pairs: Pairs, how: How, done: Callab
     peak = _Peak(how.device, native_dtype(how.device) if dtype == "int8" else dtype)
     share = Share(variant, folder, how.device, how.path, pairs)
     with _scoring(ours, share, how.replicas) as scoring:
-        contestants = [scoring, peak.multiply, lambda: ours.engine.run(rows)]
+        contestants = [scoring, peak.multiply, lambda: compute(ours, rows)]
         if theirs is not None:
             contestants.append(lambda: theirs.predict(_flat(pairs), show_progress_bar=False))
         seconds = _in_turns(contestants, how, done)
@@ -82,7 +82,7 @@ def measure(variant: Variant, folder: Path, pairs: Pairs, how: How, done: Callab
         peak_flops=peak.flops / min(seconds[1]),
         tokens=statistics.fmean(len(row.ids) for row in rows),
         dtype=dtype,
-        logits=list(_by_query(ours.engine.run(rows), pairs)),
+        logits=list(_by_query(compute(ours, rows), pairs)),
     )
 
 

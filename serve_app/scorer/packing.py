@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 TokenIds = NDArray[np.int32]
-PathName = Literal["padded", "packed", "graphs"]
-"""How batches go through a device: padded to the longest row, without padding, or padded to recorded shapes."""
+PathName = Literal["packed", "graphs"]
+"""How batches go through a device: without padding, or padded to recorded shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,10 @@ class Padded:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Rows one after the other: `ids`, `segments`, `positions` int64 [tokens], `starts` int32 [rows + 1]."""
+    """Rows one after the other: `ids`, `segments`, `positions` int64 [tokens], `starts` int32 [rows + 1].
+
+    Tokens from the last start on belong to no row.
+    """
 
     ids: NDArray[np.int64]
     segments: NDArray[np.int64]
@@ -91,11 +94,20 @@ def pad(rows: Sequence[Row], pad_id: int = 0, shape: tuple[int, int] | None = No
     return Padded(ids, segments, mask)
 
 
-def pack(rows: Sequence[Row]) -> Packed:
-    """The rows without padding, in their order."""
+def pack(rows: Sequence[Row], step: int = 1) -> Packed:
+    """The rows without padding, in their order; zeros of no row follow, up to a multiple of `step` tokens."""
     lengths = np.array([len(row.ids) for row in rows])
     starts = np.concatenate(([0], np.cumsum(lengths)), dtype=np.int32)
     positions = np.arange(starts[-1], dtype=np.int64) - np.repeat(starts[:-1], lengths)
     document_starts = np.repeat([row.document_start for row in rows], lengths)
+    segments = (positions >= document_starts).astype(np.int64)
     ids = np.concatenate([row.ids for row in rows], dtype=np.int64)
-    return Packed(ids, (positions >= document_starts).astype(np.int64), positions, starts, int(lengths.max()))
+    rest = -len(ids) % step
+    ids, segments, positions = (np.pad(each, (0, rest)) for each in (ids, segments, positions))
+    return Packed(ids, segments, positions, starts, int(lengths.max()))
+
+
+def eighths(size: int) -> int:
+    """The next of eight sizes between powers of two: few, and at most an eighth too large."""
+    step = 1 << max(0, (size - 1).bit_length() - 4)
+    return -(-size // step) * step

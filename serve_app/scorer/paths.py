@@ -8,6 +8,7 @@ from torch import Tensor
 
 from serve_app.errors import ConfigurationError
 from serve_app.scorer.attention import PackedLayout
+from serve_app.scorer.gathering import TOKENS, GatheredLayout
 from serve_app.scorer.graphs import CudaRecorder, GraphPool, bucket, full_shapes
 from serve_app.scorer.inference import InferenceModel
 from serve_app.scorer.packing import PathName, Row, fill, group, pack, pad
@@ -35,31 +36,32 @@ class Path(Protocol):
         """One batch → fp32 logits [rows] on the device, which may still be computing them."""
 
 
-class PaddedPath:
-    """Rows of like length, padded to the longest: for CPUs."""
+class GatheredPath:
+    """Rows of like length one after the other, padded for attention alone: for CPUs."""
 
-    name: PathName = "padded"
+    name: PathName = "packed"
 
-    def __init__(self, model: InferenceModel, pad_id: int) -> None:
-        self._model, self._pad_id = model, pad_id
+    def __init__(self, model: InferenceModel) -> None:
+        self._model = model
 
     def groups(self, lengths: Sequence[int], token_budget: int) -> Sequence[Sequence[int]]:
         """By length."""
         return group(lengths, token_budget)
 
     def tokens(self, lengths: Sequence[int]) -> int:
-        """With padding."""
-        return len(lengths) * max(lengths)
+        """Those that there are."""
+        return sum(lengths)
 
     def prepare(self, token_budget: int) -> None:
         """Nothing to do."""
 
     def launch(self, rows: Sequence[Row]) -> Tensor:
         """→ fp32 logits [rows]."""
-        batch = pad(rows, self._pad_id)
-        ids, segments, mask = map(torch.from_numpy, (batch.ids, batch.segments, batch.mask))
+        batch = pack(rows, TOKENS)
+        ids, segments, positions = map(torch.from_numpy, (batch.ids, batch.segments, batch.positions))
         with torch.inference_mode():
-            return self._model.padded(ids, segments, None if bool(batch.mask.all()) else mask)
+            layout = GatheredLayout(batch, self._model.heads, self._model.dtype)
+            return self._model.packed(ids, segments, positions, layout)[: len(rows)]
 
 
 class PackedPath:
@@ -87,7 +89,7 @@ class PackedPath:
         parts = (batch.ids, batch.segments, batch.positions, batch.starts)
         ids, segments, positions, starts = (_to_gpu(torch.from_numpy(part)) for part in parts)
         with torch.inference_mode():
-            return self._model.packed(ids, segments, positions, PackedLayout(starts, batch.longest))
+            return self._model.packed(ids, segments, positions, PackedLayout(starts, batch.longest, self._model.heads))
 
 
 class GraphPath:
@@ -133,15 +135,15 @@ def choose_path(
     name = forced or possible[0]
     if name not in possible:
         raise ConfigurationError(f"path {name} does not work on this {device} in {dtype}: use {' or '.join(possible)}")
-    if name == "packed":
-        return PackedPath(model)
-    return GraphPath(model, pad_id, token_budget) if name == "graphs" else PaddedPath(model, pad_id)
+    if device == "cpu":
+        return GatheredPath(model)
+    return GraphPath(model, pad_id, token_budget) if name == "graphs" else PackedPath(model)
 
 
 def possible_paths(device: Device, dtype: str) -> tuple[PathName, ...]:
     """The fastest first."""
     if device == "cpu":
-        return ("padded",)
+        return ("packed",)
     packs = dtype != "fp32" and torch.cuda.get_device_capability() >= PACKED_FROM
     return ("packed", "graphs") if packs else ("graphs",)
 

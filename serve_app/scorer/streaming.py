@@ -22,24 +22,49 @@ def rows_of(model: LoadedModel, pairs: Pairs) -> list[Row]:
     return [row for query, documents in pairs for row in model.tokenizer.rows_now(query, documents)]
 
 
+def compute(model: LoadedModel, rows: Sequence[Row]) -> list[float]:
+    """The logit of each row."""
+
+    async def computed() -> list[float]:
+        with _device() as device:
+            return await _computed(model, rows, device)
+
+    return asyncio.run(computed())
+
+
 def score(model: LoadedModel, pairs: Pairs) -> list[float]:
     """The logit of each document, query by query."""
     return asyncio.run(_score_beside_tokenising(model, pairs))
 
 
 async def _score_beside_tokenising(model: LoadedModel, pairs: Pairs) -> list[float]:
-    loop = asyncio.get_running_loop()
     room = asyncio.Semaphore(PORTIONS_AT_ONCE)
-    with ThreadPoolExecutor(max_workers=2) as device:
+    with _device() as device:
 
         async def scored(portion: Pairs) -> list[float]:
             async with room:
                 asked = (model.tokenizer.pairs([query], documents, Reading()) for query, documents in portion)
                 rows = [row for made in await asyncio.gather(*asked) for row in made.rows]
-                return await loop.run_in_executor(device, model.engine.run, rows)
+                return await _computed(model, rows, device)
 
         portions = await asyncio.gather(*map(scored, _portions(pairs)))
     return [logit for logits in portions for logit in logits]
+
+
+async def _computed(model: LoadedModel, rows: Sequence[Row], device: ThreadPoolExecutor) -> list[float]:
+    loop = asyncio.get_running_loop()
+    portions = model.engine.portions(rows)
+    runs = (loop.run_in_executor(device, model.engine.run, [rows[i] for i in portion]) for portion in portions)
+    logits = [0.0] * len(rows)
+    for portion, made in zip(portions, await asyncio.gather(*runs), strict=True):
+        for place, logit in zip(portion, made, strict=True):
+            logits[place] = logit
+    return logits
+
+
+def _device() -> ThreadPoolExecutor:
+    """As many threads for it as a replica has."""
+    return ThreadPoolExecutor(max_workers=2)
 
 
 def _portions(pairs: Pairs) -> Iterator[Pairs]:

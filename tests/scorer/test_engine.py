@@ -14,7 +14,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from serve_app.catalog import Catalog
 from serve_app.errors import EngineFailure, WeightsInvalid
 from serve_app.scorer.engine import TorchEngine, computes_int8, native_dtype
-from serve_app.scorer.inference import InferenceModel
+from serve_app.scorer.gathering import GatheredLayout
+from serve_app.scorer.packing import Packed
 from serve_app.scorer.tokenizer import PairTokenizer
 from tests.checkpoints import WORDS
 
@@ -89,13 +90,14 @@ def test_the_check_passes_for_a_sound_model(engine: TorchEngine, tokenizer: Pair
 def test_the_check_finds_a_mask_that_leaks(
     engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    padded = InferenceModel.padded
+    lay_out = GatheredLayout.__init__
 
-    def without_mask(model: InferenceModel, ids: torch.Tensor, segments: torch.Tensor, _: object) -> torch.Tensor:
-        return padded(model, ids, segments, None)
+    def without_mask(layout: GatheredLayout, packed: Packed, heads: int, dtype: torch.dtype) -> None:
+        lay_out(layout, packed, heads, dtype)
+        layout._seen.fill_(1)
 
     monkeypatch.setattr(engine, "token_budget", 4_096)
-    monkeypatch.setattr(InferenceModel, "padded", without_mask)
+    monkeypatch.setattr(GatheredLayout, "__init__", without_mask)
     with pytest.raises(WeightsInvalid, match="apart in two batches"):
         engine.check(tokenizer.rows_now("the river", ["", "sea", "bread " * 40]))
 

@@ -66,7 +66,8 @@ def test_packed_rows_score_as_alone(name: str, catalog: Catalog, tokenizer: Pair
     ids, segments, positions, starts = map(
         torch.from_numpy, (packed.ids, packed.segments, packed.positions, packed.starts)
     )
-    together = serving.packed(ids, segments, positions, PackedLayout(starts, packed.longest, _row_by_row))
+    layout = PackedLayout(starts, packed.longest, serving.heads, _row_by_row)
+    together = serving.packed(ids, segments, positions, layout)
     single = [pad([row]) for row in rows]
     alone = [serving.padded(torch.from_numpy(row.ids), torch.from_numpy(row.segments), None) for row in single]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=3e-6)

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from serve_app.catalog import Catalog, Variant
 from serve_app.errors import WeightsInvalid
-from serve_app.scorer.inference import InferenceModel
+from serve_app.scorer.gathering import GatheredLayout
 from serve_app.scorer.loading import load
+from serve_app.scorer.packing import Packed
 from tests.checkpoints import write_checkpoint
 
 
@@ -64,11 +65,12 @@ def test_a_score_that_depends_on_the_batch_is_not_served(
     folder: Path, variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The warm-up pairs have to be so different in length that a mask which leaks shows."""
-    padded = InferenceModel.padded
+    lay_out = GatheredLayout.__init__
 
-    def without_mask(model: InferenceModel, ids: torch.Tensor, segments: torch.Tensor, _: object) -> torch.Tensor:
-        return padded(model, ids, segments, None)
+    def without_mask(layout: GatheredLayout, packed: Packed, heads: int, dtype: torch.dtype) -> None:
+        lay_out(layout, packed, heads, dtype)
+        layout._seen.fill_(1)
 
-    monkeypatch.setattr(InferenceModel, "padded", without_mask)
+    monkeypatch.setattr(GatheredLayout, "__init__", without_mask)
     with pytest.raises(WeightsInvalid, match="apart in two batches"):
         load(variant, folder.parent, "cpu", threads=1)

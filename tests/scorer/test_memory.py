@@ -15,7 +15,7 @@ from serve_app.scorer.tokenizer import PairTokenizer
 class _SmallDevice:
     """A fake path: to a device that has no memory for more than `room` tokens at once."""
 
-    name: PathName = "padded"
+    name: PathName = "packed"
 
     def __init__(self, path: DevicePath, room: int) -> None:
         self._path, self._room = path, room

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.scorer.packing import Row, fill, group, pack, pad
+from serve_app.scorer.packing import Row, eighths, fill, group, pack, pad
 
 
 @given(st.lists(st.integers(1, 512), max_size=200), st.integers(1, 4_096))
@@ -44,6 +44,26 @@ def test_packing() -> None:
     assert batch.positions.tolist() == [0, 1, 2, 3, 0, 1]
     assert batch.starts.tolist() == [0, 4, 6]
     assert batch.longest == 4
+
+
+def test_packing_up_to_a_multiple() -> None:
+    rows = [Row(np.array([5, 6, 7], dtype=np.int32), 2), Row(np.array([5, 9], dtype=np.int32), 1)]
+    batch = pack(rows, step=4)
+    assert batch.ids.tolist() == [5, 6, 7, 5, 9, 0, 0, 0]
+    assert batch.segments.tolist() == [0, 0, 1, 0, 1, 0, 0, 0]
+    assert batch.positions.tolist() == [0, 1, 2, 0, 1, 0, 0, 0]
+    assert batch.starts.tolist() == [0, 3, 5]
+
+
+@given(st.integers(1, 5_000))
+def test_an_eighth_is_enough_and_little_more(size: int) -> None:
+    assert size <= eighths(size) < size * 9 / 8 + 1
+    assert eighths(eighths(size)) == eighths(size)
+
+
+def test_eighths_are_few() -> None:
+    assert [eighths(size) for size in (1, 8, 15, 16, 17, 33, 63, 65)] == [1, 8, 15, 16, 18, 36, 64, 72]
+    assert len({eighths(size) for size in range(1, 2_049)}) == 16 + 8 * 7
 
 
 @given(st.lists(st.integers(1, 512), max_size=200), st.integers(1, 4_096))
