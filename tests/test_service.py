@@ -64,39 +64,6 @@ def test_two_names_reach_two_deployments(service: Running, small_models: Path, c
     assert len(service.replicas("minilm-l12")) == len(service.replicas("minilm-l6")) == 1
 
 
-def test_documents_that_were_seen_before_are_counted(service: Running) -> None:
-    """By Ray's own endpoint, where Prometheus reads."""
-    text = f"an island that nobody has asked about {time.time()}"
-    for _ in range(3):
-        _rerank(service, documents=[text])
-    until = time.monotonic() + 30  # replicas pass their counts on every few seconds
-    while (hits := _counted(service, "ray_rerank_token_cache_hits_total")) < 2:
-        assert time.monotonic() < until, hits
-        time.sleep(0.5)
-    assert _counted(service, "ray_rerank_token_cache_misses_total") >= 1
-
-
-def _counted(service: Running, metric: str) -> float:
-    """The counter for minilm-l12, on whichever loopback port of Ray's agent has it."""
-    agents = [child for child in psutil.Process(service.process.pid).children(recursive=True) if child.is_running()]
-    ports = {
-        connection.laddr.port
-        for agent in agents
-        if "DashboardAgent" in " ".join(agent.cmdline())
-        for connection in agent.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    total = 0.0
-    for port in ports:
-        try:
-            page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
-        except httpx.HTTPError:  # the port of something else
-            continue
-        lines = [line for line in page.splitlines() if line.startswith(metric) and 'variant="minilm-l12"' in line]
-        total += sum(float(line.rsplit(" ", 1)[1]) for line in lines)
-    return total
-
-
 def test_the_order_is_that_of_the_logits(service: Running) -> None:
     logits = _logits(_rerank(service, raw_scores=True))
     order = sorted(range(len(logits)), key=lambda i: -logits[i])

@@ -8,9 +8,10 @@ import math
 from dataclasses import dataclass, field
 
 HALVED_EVERY_S = 4.0
-"""As in the scorer: waiting so long makes what remains look half as long."""
+HALVED_EVERY_TIMES = 2.0
+"""As in the scorer: waiting so long, or so many times of what it takes, makes what remains look half as long."""
 BATCHES_AT_ONCE = 2
-"""As in the scorer on a GPU: the next batch is settled while one is computed."""
+"""As in the scorer: on a GPU the next batch is settled while one is computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Work:
     request: int
     came: float
     waiting_tokens: float
+    halved_every_s: float
     slices: list[float]
     unscored: int
 
@@ -54,7 +56,8 @@ class Replica:
         budget = self.kind.token_budget
         rest = tokens % budget
         slices = [float(budget)] * int(tokens // budget) + ([rest] if rest else [])
-        self.waiting.append(Work(request, now, tokens, slices, len(slices)))
+        halved_every_s = min(HALVED_EVERY_S, HALVED_EVERY_TIMES * tokens / self.kind.tokens_per_s)
+        self.waiting.append(Work(request, now, tokens, halved_every_s, slices, len(slices)))
         self.requests += 1
 
     def release(self, now: float) -> tuple[float, list[Work]] | None:
@@ -78,9 +81,11 @@ class Replica:
     def _take(self, now: float) -> tuple[float, list[Work]]:
         room = float(self.kind.token_budget)
         released: list[Work] = []
-        for work in sorted(
-            self.waiting, key=lambda each: each.waiting_tokens * math.exp2((each.came - now) / HALVED_EVERY_S)
-        ):
+
+        def apparent(work: Work) -> float:
+            return work.waiting_tokens * math.exp2((work.came - now) / work.halved_every_s)
+
+        for work in sorted(self.waiting, key=apparent):
             while work.slices and (not released or work.slices[-1] <= room):
                 part = work.slices.pop()
                 work.waiting_tokens -= part

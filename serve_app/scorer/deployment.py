@@ -14,6 +14,7 @@ from ray.util.metrics import Counter
 from serve_app import metrics
 from serve_app.catalog import Variant
 from serve_app.errors import RerankError
+from serve_app.scorer.budget import PASSES_AT_ONCE
 from serve_app.scorer.chunks import best_of
 from serve_app.scorer.demand import ReplicaDemand
 from serve_app.scorer.scheduler import Scheduler
@@ -27,8 +28,6 @@ LOAD_AGAIN_S = 10.0
 """A replica without weights looks for them again on the first request after this long."""
 REQUESTS_IN_REPLICA = 256
 """Requests that a replica holds at once. Ray's 5 would starve the batches: the scheduler has to see the queue."""
-BATCHES_AT_ONCE = 2
-"""And threads for them: the device computes one while the next is made and waits for it."""
 SLICES_PER_BATCH = REQUESTS_IN_REPLICA
 """Batches are bounded by tokens, in the scheduler; Ray warns of a bound above the requests that it lets in."""
 
@@ -87,7 +86,7 @@ class Scorer:
     def __init__(self, variant: Variant, options: ScorerOptions) -> None:
         self._variant = variant
         self._options = options
-        self._device_threads = ThreadPoolExecutor(max_workers=BATCHES_AT_ONCE, thread_name_prefix="device")
+        self._device_threads = ThreadPoolExecutor(max_workers=PASSES_AT_ONCE, thread_name_prefix="device")
         self._counts = _Counts(variant.name)
         self._loading = asyncio.Lock()
         self._state: _Live | RerankError = self._load()
@@ -128,13 +127,14 @@ class Scorer:
         demand = ReplicaDemand() if isinstance(state, RerankError) else state.scheduler.demand()
         return demand.figures()
 
-    @serve.batch(max_batch_size=SLICES_PER_BATCH, batch_wait_timeout_s=0, max_concurrent_batches=BATCHES_AT_ONCE)
+    @serve.batch(max_batch_size=SLICES_PER_BATCH, batch_wait_timeout_s=0, max_concurrent_batches=PASSES_AT_ONCE)
     async def score_slices(self, slices: list[Slice]) -> list[list[float]]:
         """Logits of each slice, from one batch on the device; called by the scheduler alone."""
         live = await self._live()
+        alone = live.scheduler.taken()
         rows = [row for part in slices for row in part.rows]
         loop = asyncio.get_running_loop()
-        logits = iter(await loop.run_in_executor(self._device_threads, live.model.engine.run, rows))
+        logits = iter(await loop.run_in_executor(self._device_threads, live.model.engine.run, rows, alone))
         return [[next(logits) for _ in part.rows] for part in slices]
 
     async def _live(self) -> _Live:
@@ -162,4 +162,4 @@ class Scorer:
         engine = model.engine
         way = f"{engine.path} batches of {engine.token_budget} tokens"
         _log.info("%s is ready on %s in %s, %s", self._variant.name, engine.device, engine.dtype, way)
-        return _Live(model, Scheduler(self.score_slices, engine.token_budget, BATCHES_AT_ONCE, options.max_wait_s))
+        return _Live(model, Scheduler(self.score_slices, engine.token_budget, PASSES_AT_ONCE, options.max_wait_s))

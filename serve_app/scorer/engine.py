@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, cast
 
@@ -13,13 +13,12 @@ from torch import Tensor
 
 from serve_app.catalog import Variant
 from serve_app.errors import EngineFailure, WeightsInvalid
-from serve_app.scorer.budget import sizes, smallest_nearly_fastest
+from serve_app.scorer.budget import PASSES_AT_ONCE, sizes, smallest_nearly_fastest
 from serve_app.scorer.checkpoint import load_cross_encoder
 from serve_app.scorer.heads import CrossEncoder
 from serve_app.scorer.inference import InferenceModel
 from serve_app.scorer.packing import PathName, Row
 from serve_app.scorer.paths import choose_path
-from serve_app.scorer.threads import SharedThreads
 from serve_app.scoring import Device
 
 CPU_TOKEN_BUDGET = 2_048
@@ -54,8 +53,9 @@ class TorchEngine:
         self.token_budget = token_budget
         self.splits = 0
         """Batches for which the device had no memory."""
+        self._threads = torch.get_num_threads()
         # A GPU's batches are handed to it one by one; a CPU's are computed in the thread that brings them.
-        self._turn = SharedThreads(torch.get_num_threads()).part if device == "cpu" else _one_by_one()
+        self._turn: AbstractContextManager[object] = threading.Lock() if device == "cuda" else nullcontext()
         model.to(device)
         model.body.to(dtype=_DTYPES[native_dtype(device) if dtype == "int8" else dtype])
         self._path = choose_path(InferenceModel(model, dtype == "int8"), device, dtype, pad_id, token_budget, path)
@@ -75,15 +75,17 @@ class TorchEngine:
             model, device, native_dtype(device) if serving.dtype == "auto" else serving.dtype, budget, pad_id, path
         )
 
-    def run(self, rows: Sequence[Row]) -> list[float]:
+    def run(self, rows: Sequence[Row], alone: bool = True) -> list[float]:
         """The relevance logit of each row, in fp32; raises EngineFailure when the device fails.
 
-        Threads may call it at once. One hands its batches to a GPU while another waits for its logits; on a CPU they
-        share its threads.
+        Threads may call it at once, PASSES_AT_ONCE of them. One hands its batches to a GPU while another waits for its
+        logits; on a CPU each has its part of the threads, unless it is `alone`.
         """
+        if self.device == "cpu":  # OpenMP's number is of the calling thread
+            torch.set_num_threads(self._threads if alone else max(1, self._threads // PASSES_AT_ONCE))
         groups = self._path.groups([len(row.ids) for row in rows], self.token_budget)
         try:
-            with self._turn():
+            with self._turn:
                 fetch = _fetched(torch.cat([self._launch([rows[i] for i in members]) for members in groups]))
             ordered = fetch()
         except RuntimeError as error:  # torch's word for everything from out of memory to a lost device
@@ -149,11 +151,6 @@ class TorchEngine:
             torch.cuda.empty_cache()
         half = len(rows) // 2
         return torch.cat([self._path.launch(part) for part in (rows[:half], rows[half:])])
-
-
-def _one_by_one() -> Callable[[], AbstractContextManager[object]]:
-    launching = threading.Lock()
-    return lambda: launching
 
 
 def _fetched(logits: Tensor) -> Callable[[], list[float]]:

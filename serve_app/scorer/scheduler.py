@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from serve_app.errors import DeadlineExceeded, EngineFailure, Overloaded, RerankError
 from serve_app.scorer.demand import Arrivals, ReplicaDemand
 from serve_app.scorer.packing import Row
-from serve_app.scorer.slices import Pace, Slice, SliceQueue, Work, cut
+from serve_app.scorer.slices import Pace, Slice, SliceQueue, Work, cut, halved_every
 from serve_app.scoring import Load
 
 SURE = 0.8
@@ -52,7 +52,7 @@ class Scheduler:
         max_wait_s: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`at_once`: 1, or 2 where the device would idle while the next batch is made."""
+        """`at_once`: batches on their way. With more than one, `submit` has to see to it that `taken` is called."""
         self._submit = submit
         self._at_once = at_once
         self._token_budget = token_budget
@@ -64,6 +64,9 @@ class Scheduler:
         self._pace = Pace(token_budget)
         self._arrivals = Arrivals()
         self._on_device = 0
+        self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._alone = True
 
     def require_room(self, about_tokens: int) -> None:
         """Refuse a request of about so many tokens that would wait too long, before anything is done for it.
@@ -94,10 +97,12 @@ class Scheduler:
         slices = deque(cut(rows, self._token_budget))
         work = Work(slices, came, came + timeout_s, [math.nan] * len(rows), len(rows))
         tokens = work.tokens
+        work.halved_every_s = halved_every(tokens, self._pace.tokens_per_s)
         self._arrivals.add(tokens, came)  # before it may be refused: that is demand as well
         self._require_time(work, timeout_s)
         self._callers[work] = asyncio.get_running_loop().create_future()
         self._queue.add(work)
+        self._arrived.set()
         if self._feeding is None or self._feeding.done():
             self._feeding = asyncio.create_task(self._feed())
         try:
@@ -109,6 +114,14 @@ class Scheduler:
         waited = max(0.0, now - came - work.inference_s)  # batches that overlap count twice
         load = Load(tokens, self._on_device, self._queue.waiting(now), self._pace.tokens_per_s)
         return Scored(tuple(work.logits), waited, work.inference_s, load)
+
+    def taken(self) -> bool:
+        """The batch that was submitted last is complete: what is released now is another one.
+
+        Returns whether it is alone: nothing else is computed, and nothing waits.
+        """
+        self._taken.set()
+        return self._alone
 
     def demand(self) -> ReplicaDemand:
         """What is asked of it now."""
@@ -136,14 +149,22 @@ class Scheduler:
     async def _feed(self) -> None:
         running: set[asyncio.Task[None]] = set()
         while self._queue or running:
+            self._arrived.clear()
             for late in self._queue.take_expired(self._clock()):
                 self._fail(late, DeadlineExceeded("the answer was not ready in time: send fewer documents"))
             while len(running) < self._at_once and (released := self._queue.release(self._clock())):
-                running.add(asyncio.create_task(self._run(released)))
-            if running:
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for batch in done:
-                    batch.result()
+                self._taken.clear()
+                self._alone = not running and not self._queue
+                running.add(batch := asyncio.create_task(self._run(released)))
+                if len(running) < self._at_once:  # slices that are submitted before would become a part of that batch
+                    await _first(self._taken, {batch})
+            if len(running) == self._at_once:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            elif running:
+                await _first(self._arrived, running)
+            for batch in [batch for batch in running if batch.done()]:
+                running.remove(batch)
+                batch.result()
 
     async def _run(self, released: list[tuple[Work, Slice]]) -> None:
         began = self._clock()
@@ -181,3 +202,10 @@ class Scheduler:
         caller = self._callers.get(work)
         if caller is not None and not caller.done():
             caller.set_exception(error)
+
+
+async def _first(event: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
+    """Returns when it has happened, or one of the tasks is done."""
+    happened = asyncio.create_task(event.wait())
+    await asyncio.wait({happened, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    happened.cancel()

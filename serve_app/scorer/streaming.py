@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from serve_app.scorer.budget import PASSES_AT_ONCE
 from serve_app.scorer.loading import LoadedModel
 from serve_app.scorer.packing import Row
 from serve_app.scoring import Reading
@@ -54,8 +55,12 @@ async def _score_beside_tokenising(model: LoadedModel, pairs: Pairs) -> list[flo
 async def _computed(model: LoadedModel, rows: Sequence[Row], device: ThreadPoolExecutor) -> list[float]:
     loop = asyncio.get_running_loop()
     portions = model.engine.portions(rows)
-    runs = (loop.run_in_executor(device, model.engine.run, [rows[i] for i in portion]) for portion in portions)
+
+    def run(portion: Sequence[int]) -> list[float]:
+        return model.engine.run([rows[i] for i in portion], alone=len(portions) == 1)
+
     logits = [0.0] * len(rows)
+    runs = (loop.run_in_executor(device, run, portion) for portion in portions)
     for portion, made in zip(portions, await asyncio.gather(*runs), strict=True):
         for place, logit in zip(portion, made, strict=True):
             logits[place] = logit
@@ -63,8 +68,7 @@ async def _computed(model: LoadedModel, rows: Sequence[Row], device: ThreadPoolE
 
 
 def _device() -> ThreadPoolExecutor:
-    """As many threads for it as a replica has."""
-    return ThreadPoolExecutor(max_workers=2)
+    return ThreadPoolExecutor(max_workers=PASSES_AT_ONCE)
 
 
 def _portions(pairs: Pairs) -> Iterator[Pairs]:

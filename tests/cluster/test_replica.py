@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from serve_app.cluster.replica import BATCHES_AT_ONCE, HALVED_EVERY_S, Kind, Replica
@@ -43,6 +45,14 @@ def test_waiting_makes_a_request_look_shorter(replica: Replica) -> None:
     replica.add(0, 90, now=0)
     replica.add(1, 30, now=2 * HALVED_EVERY_S)
     assert _released(replica, now=2 * HALVED_EVERY_S)[0] == 0
+
+
+def test_a_short_request_looks_shorter_sooner(replica: Replica) -> None:
+    """The first takes a second, and looks like a quarter of itself after four."""
+    replica.kind = replace(replica.kind, tokens_per_s=90.0)
+    replica.add(0, 90, now=0)
+    replica.add(1, 30, now=4)
+    assert _released(replica, now=4)[0] == 0
 
 
 def test_the_next_batch_is_settled_while_one_is_computed_and_ends_after_it(replica: Replica) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.scorer.packing import Row
-from serve_app.scorer.slices import HALVED_EVERY_S, Pace, SliceQueue, Work, cut
+from serve_app.scorer.slices import HALVED_EVERY_S, Pace, SliceQueue, Work, cut, halved_every
 
 BUDGET = 100
 
@@ -66,6 +66,21 @@ def test_waiting_makes_work_look_shorter(halvings: int, first: str) -> None:
     for work in works.values():
         queue.add(work)
     assert queue.release(now)[0][0] is works[first]
+
+
+def test_a_short_work_looks_shorter_sooner() -> None:
+    assert halved_every(100, None) == halved_every(8_000, 1_000.0) == HALVED_EVERY_S
+    assert halved_every(500, 1_000.0) == 1.0
+
+
+def test_what_is_hardly_larger_waits_hardly_longer() -> None:
+    """Of work that takes 0.1 s: a tenth more, that came 0.05 s before."""
+    queue = SliceQueue(BUDGET)
+    works = [_work(*[50] * size, came=came) for size, came in ((22, 0.0), (20, 0.05))]
+    for work in works:
+        work.halved_every_s = halved_every(work.tokens, 10_000.0)
+        queue.add(work)
+    assert queue.release(0.1)[0][0] is works[0]
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
