@@ -61,7 +61,7 @@ class GatheredPath:
         ids, segments, positions = map(torch.from_numpy, (batch.ids, batch.segments, batch.positions))
         with torch.inference_mode():
             layout = GatheredLayout(batch, self._model.heads, self._model.dtype)
-            return self._model.packed(ids, segments, positions, layout)[: len(rows)]
+            return self._model.packed(ids, segments, positions, layout)[layout.rows]
 
 
 class PackedPath:

@@ -94,7 +94,8 @@ def test_the_check_finds_a_mask_that_leaks(
 
     def without_mask(layout: GatheredLayout, packed: Packed, heads: int, dtype: torch.dtype) -> None:
         lay_out(layout, packed, heads, dtype)
-        layout._seen.fill_(1)
+        for block in layout._blocks:
+            block._seen.fill_(1)
 
     monkeypatch.setattr(engine, "token_budget", 4_096)
     monkeypatch.setattr(GatheredLayout, "__init__", without_mask)

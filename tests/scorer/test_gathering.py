@@ -12,7 +12,7 @@ from torch import Tensor
 from serve_app.catalog import Catalog
 from serve_app.scorer import gathering
 from serve_app.scorer.checkpoint import load_cross_encoder
-from serve_app.scorer.gathering import TOKENS, GatheredLayout
+from serve_app.scorer.gathering import TOKENS, GatheredLayout, blocks
 from serve_app.scorer.inference import InferenceModel
 from serve_app.scorer.packing import Packed, Row, pack, pad
 from serve_app.scorer.tokenizer import PairTokenizer
@@ -41,6 +41,7 @@ def _attend(lengths: list[int], scale: float) -> tuple[list[Tensor], list[Tensor
     torch.manual_seed(0)
     projected = scale * torch.randn(len(packed.ids), 3 * HEADS * WIDTH)
     layout = GatheredLayout(packed, HEADS, torch.float32)
+    assert len(layout._blocks) == len(blocks(np.array(lengths), HEADS))
     attended = layout.attend(projected)
     assert attended.shape == (len(packed.ids), HEADS * WIDTH)
     first = layout.cls(projected)
@@ -48,15 +49,33 @@ def _attend(lengths: list[int], scale: float) -> tuple[list[Tensor], list[Tensor
     cls = layout.attend_cls(first[:, :hidden].contiguous(), projected[:, hidden:].contiguous())
     alone = _alone(projected, packed)
     for row, expected in enumerate(alone):
-        torch.testing.assert_close(cls[row].double(), expected[0], rtol=0, atol=1e-5 * scale)
+        torch.testing.assert_close(cls[layout.rows[row]].double(), expected[0], rtol=0, atol=1e-5 * scale)
     return [attended[s:e] for s, e in zip(packed.starts, packed.starts[1:], strict=False)], alone
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.integers(1, 70), min_size=1, max_size=20))
-def test_a_row_sees_its_own_tokens_alone(lengths: list[int]) -> None:
-    for together, alone in zip(*_attend(lengths, 1.0), strict=True):
-        torch.testing.assert_close(together.double(), alone, rtol=0, atol=3e-6)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=20), st.sampled_from([1, 1_000, gathering.SPLIT_SAVES]))
+def test_a_row_sees_its_own_tokens_alone(lengths: list[int], split_saves: int) -> None:
+    """In whatever blocks, and in whatever order."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gathering, "SPLIT_SAVES", split_saves)
+        for together, alone in zip(*_attend(lengths, 1.0), strict=True):
+            torch.testing.assert_close(together.double(), alone, rtol=0, atol=3e-6)
+
+
+def test_blocks_have_rows_of_like_length() -> None:
+    passages = np.array([200, 160, 130, 110, 100, 90, 80, 70, 60, 50])
+    assert blocks(passages, heads=12) == [3, 10]
+    assert blocks(passages, heads=2) == [10]
+    assert blocks(np.array([104] * 20), heads=12) == [20]
+    assert blocks(np.array([7]), heads=12) == [1]
+
+
+@given(st.lists(st.integers(1, 512), min_size=1, max_size=60))
+def test_blocks_hold_every_row_once(lengths: list[int]) -> None:
+    ends = blocks(np.array(sorted(lengths, reverse=True)), heads=12)
+    assert ends == sorted(set(ends))
+    assert (ends[0] > 0, ends[-1]) == (True, len(lengths))
 
 
 @pytest.mark.parametrize("scale", [12.0, 100.0])
@@ -85,8 +104,8 @@ def test_blocks_have_few_shapes() -> None:
     shapes = set()
     for rows in range(1, 30):
         for longest in range(1, 2_048 // rows):
-            layout = GatheredLayout(_packed([min(longest, 512)] * rows), 1, torch.float32)
-            shapes.add((layout._rows, layout._length))
+            [block] = GatheredLayout(_packed([min(longest, 512)] * rows), 1, torch.float32)._blocks
+            shapes.add((block.rows, block._length))
     assert len(shapes) < 500  # with four products each, in one thread and in two: less than oneDNN keeps
 
 
@@ -100,7 +119,7 @@ def test_rows_score_as_alone(name: str, catalog: Catalog, tokenizer: PairTokeniz
     packed = pack(rows, TOKENS)
     ids, segments, positions = map(torch.from_numpy, (packed.ids, packed.segments, packed.positions))
     layout = GatheredLayout(packed, serving.heads, torch.float32)
-    together = serving.packed(ids, segments, positions, layout)[: len(rows)]
+    together = serving.packed(ids, segments, positions, layout)[layout.rows]
     single = [pad([row]) for row in rows]
     alone = [serving.padded(torch.from_numpy(row.ids), torch.from_numpy(row.segments), None) for row in single]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=3e-6)

@@ -69,7 +69,8 @@ def test_a_score_that_depends_on_the_batch_is_not_served(
 
     def without_mask(layout: GatheredLayout, packed: Packed, heads: int, dtype: torch.dtype) -> None:
         lay_out(layout, packed, heads, dtype)
-        layout._seen.fill_(1)
+        for block in layout._blocks:
+            block._seen.fill_(1)
 
     monkeypatch.setattr(GatheredLayout, "__init__", without_mask)
     with pytest.raises(WeightsInvalid, match="apart in two batches"):
