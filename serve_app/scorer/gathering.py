@@ -18,8 +18,8 @@ TOKENS = 64
 LENGTHS = 8
 """The length of a block is a multiple."""
 SPLIT_SAVES = 500_000
-"""Scores, of all heads, that two blocks have to have less than one. Ten passages by MiniLM-L6 take 44 ms in two blocks or
-three, and 52 in one; with twice or half of this, a hundredth more."""
+"""Scores, of all heads, that two blocks have to have less than one. Ten passages by MiniLM-L6 take 44 ms in two blocks,
+and 52 in one; with twice or half of this, a hundredth more."""
 SMALLEST, LARGEST = 1e-30, 1e36
 """Sums of exponentials between them have lost nothing: a float's range is 1e-38 to 3e38, in bf16 too."""
 
