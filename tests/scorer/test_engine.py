@@ -83,6 +83,17 @@ def test_threads_get_their_own_scores(engine: TorchEngine, tokenizer: PairTokeni
     assert together == [pytest.approx(logits, abs=TOLERANCE) for logits in expected]
 
 
+def test_a_pass_that_is_not_alone_has_half_of_the_threads(
+    engine: TorchEngine, tokenizer: PairTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    for threads, alone in ((8, True), (8, False), (1, False)):
+        monkeypatch.setattr(engine, "_threads", threads)
+        engine.run(tokenizer.rows_now("the river", ["sea"]), alone)
+    assert given == [8, 4, 1]
+
+
 def test_the_check_passes_for_a_sound_model(engine: TorchEngine, tokenizer: PairTokenizer) -> None:
     engine.check(tokenizer.rows_now("the river", ["", "sea", "bread " * 40]))
 

@@ -53,6 +53,15 @@ def test_on_a_gpu_the_process_takes_no_more_memory_than_its_share(
     assert shares == [variant.serving.gpu_share]
 
 
+def test_one_dnn_keeps_more_machine_code_than_it_does_by_itself(
+    folder: Path, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "before")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+    load(variant, folder.parent, "cpu", threads=1)
+    assert int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) > 1_024
+
+
 def test_weights_that_give_no_finite_score_are_not_served(folder: Path, variant: Variant) -> None:
     state = load_file(folder / "model.safetensors")
     state["classifier.bias"].fill_(float("nan"))

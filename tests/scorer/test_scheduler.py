@@ -51,6 +51,28 @@ async def test_what_arrives_while_the_device_is_busy_goes_next_as_one_batch(
     assert [(each.queue_s, each.inference_s) for each in scored] == [(2.0, 3.0)] * 2
 
 
+@pytest.mark.anyio
+async def test_of_one_size_the_first_goes_first(scheduler: Scheduler, device: FakeDevice, clock: FakeClock) -> None:
+    """100 tokens take 0.1 s here, so they look half as long for every 0.2 s of waiting."""
+    first = asyncio.create_task(scheduler.score(_rows(100), 60))
+    await settle()
+    clock.now += 0.1
+    await device.finish()
+    await first
+    busy = asyncio.create_task(scheduler.score(_rows(50), 60))
+    await settle()
+    larger = asyncio.create_task(scheduler.score(_rows(100), 60))
+    await settle()
+    clock.now += 0.1
+    smaller = asyncio.create_task(scheduler.score(_rows(80), 60))
+    await settle()
+    await device.finish()
+    assert [part.tokens for part in device.releases[-1]] == [100]
+    await device.finish()
+    await device.finish()
+    await asyncio.gather(busy, larger, smaller)
+
+
 class _FormingDevice:
     """A fake of @serve.batch before a device: what has come by the time it looks, a little later, is one batch."""
 
