@@ -1,4 +1,7 @@
-"""How many tokens go through a GPU at once: by timing a few sizes, since it depends on the device and on the model."""
+"""What goes through a device at once: how many passes, and how many tokens through a GPU.
+
+The latter by timing a few sizes, since it depends on the device and on the model.
+"""
 
 from collections.abc import Iterator, Mapping
 

@@ -41,7 +41,7 @@ class ScorerOptions:
     models_dir: Path | None
     device: Device
     threads: int
-    """CPU threads of one forward pass."""
+    """CPU threads that its forward passes share."""
     max_wait_s: float
     """See Limits."""
 

@@ -29,7 +29,7 @@ class LoadedModel:
 def load(variant: Variant, models_dir: Path | None, device: Device, threads: int) -> LoadedModel:
     """Find, load and check the variant; raises WeightsUnavailable, WeightsInvalid.
 
-    `threads` is how many of the CPU one forward pass uses: Ray would leave it at one for a replica that
+    `threads` is how many of the CPU its forward passes share: Ray would leave it at one for a replica that
     reserves no CPU. On a GPU the process takes no more memory than its share of it.
     """
     torch.set_num_threads(threads)

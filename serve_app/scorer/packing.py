@@ -102,8 +102,8 @@ def pack(rows: Sequence[Row], step: int = 1) -> Packed:
     document_starts = np.repeat([row.document_start for row in rows], lengths)
     segments = (positions >= document_starts).astype(np.int64)
     ids = np.concatenate([row.ids for row in rows], dtype=np.int64)
-    rest = -len(ids) % step
-    ids, segments, positions = (np.pad(each, (0, rest)) for each in (ids, segments, positions))
+    if rest := -len(ids) % step:
+        ids, segments, positions = (np.pad(each, (0, rest)) for each in (ids, segments, positions))
     return Packed(ids, segments, positions, starts, int(lengths.max()))
 
 
