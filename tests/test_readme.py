@@ -42,8 +42,8 @@ def _blocks() -> list[Block]:
 
 
 BF16 = 0.05
-"""By so much two machines' scores may differ: each logit by 0.1 from the one in fp32, a quarter of it where the score is
-0.5. Seen on one machine, by two orders of the same sums: 0.544 and 0.574, where fp32 has 0.563."""
+"""By so much two machines' scores may differ: each logit by 0.1 from the one in fp32, a quarter of it near 0.5.
+Seen on one machine, by two orders of the same sums: 0.544 and 0.574, where fp32 has 0.563."""
 
 SERVE, CURL, TEST, PULL, VERIFY, ROUTES, KEYS, USAGE, MODELS, QUERY = _blocks()
 
