@@ -154,7 +154,7 @@ def _serve(arguments: str, port: int) -> None:
     given = json.loads(arguments)
     os.environ[FAULTS] = json.dumps(given.pop("faults", {}))
     declared = given.pop("declared", False)
-    with private_ray("127.0.0.1", port) as logs:
+    with private_ray("127.0.0.1", port) as ray:
         from ray import serve
 
         from serve_app.app import AppArgs, build
@@ -165,7 +165,7 @@ def _serve(arguments: str, port: int) -> None:
             _declare(given, None)
         else:
             serve.run(build(AppArgs.model_validate(given)), name=APP_NAME, route_prefix="/")
-        sys.stdout.write(f"{_STARTED}{json.dumps({'logs': str(logs.resolve()), 'metrics': _metrics()})}\n")
+        sys.stdout.write(f"{_STARTED}{json.dumps({'logs': str(ray.logs.resolve()), 'metrics': _metrics()})}\n")
         sys.stdout.flush()
         try:
             for line in sys.stdin:  # ends with the test's process
@@ -173,7 +173,7 @@ def _serve(arguments: str, port: int) -> None:
                 sys.stdout.write(f"{_DECLARED}\n")
                 sys.stdout.flush()
         finally:
-            serve.delete(APP_NAME)
+            ray.delete(APP_NAME, ANSWER_WITHIN_S)
 
 
 def _metrics() -> list[str]:

@@ -210,7 +210,7 @@ def test_what_cannot_be_answered_in_time_is_refused_before_it_waits(service: Run
 
 @pytest.mark.parametrize("seconds", ["0", "-1"])
 def test_no_time_and_less_is_no_deadline(service: Running, seconds: str) -> None:
-    """Neither here nor in Ray's proxy, which reads the header before."""
+    """Neither here nor in Ray, which reads the header before."""
     response = service.http.post(
         "/v1/rerank", json={"query": QUERY, "documents": ["sea"]}, headers={"x-request-timeout-seconds": seconds}
     )

@@ -6,6 +6,7 @@ import httpx
 import psutil
 import pytest
 
+from serve_app.cluster.alerts import SLOW_MS
 from tests.running import Running
 
 VARIANT = "minilm-l12"
@@ -29,6 +30,21 @@ def test_documents_that_were_seen_before_are_counted(service: Running) -> None:
     assert _counted(service, "ray_rerank_token_cache_misses_total") >= 1
 
 
+def test_what_the_alerts_and_the_dashboard_count_is_counted_in_front_of_the_router(service: Running) -> None:
+    _rerank(service, ["a stone bridge"])
+    posted = ('application="rerank"', 'method="POST"', 'status_code="200"')
+    quick = f'le="{SLOW_MS}"'
+    for metric, labels in (
+        ("ray_serve_num_http_requests_total", posted),
+        ("ray_serve_http_request_latency_ms_bucket", (*posted, quick)),
+        ("ray_serve_deployment_request_counter_total", ('deployment="router"', 'route="/v1/rerank"')),
+    ):
+        until = time.monotonic() + 30
+        while not _counted(service, metric, *labels):
+            assert time.monotonic() < until, metric
+            time.sleep(0.5)
+
+
 @pytest.mark.slow
 def test_batches_that_are_on_their_way_together_do_not_become_one(service: Running) -> None:
     """Of 512 tokens, four documents are a batch. What is submitted while Ray forms a batch becomes a part of it."""
@@ -49,8 +65,8 @@ def _settled(service: Running, metric: str) -> float:
     return seen
 
 
-def _counted(service: Running, metric: str) -> float:
-    """The counter for VARIANT, on whichever loopback port of Ray's agent has it."""
+def _counted(service: Running, metric: str, *labels: str) -> float:
+    """The counter with these labels, or for VARIANT, on whichever loopback port of Ray's agent has it."""
     agents = [child for child in psutil.Process(service.process.pid).children(recursive=True) if child.is_running()]
     ports = {
         connection.laddr.port
@@ -65,6 +81,7 @@ def _counted(service: Running, metric: str) -> float:
             page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
         except httpx.HTTPError:  # the port of something else
             continue
-        lines = [line for line in page.splitlines() if line.startswith(metric) and f'="{VARIANT}"' in line]
+        wanted = labels or (f'="{VARIANT}"',)
+        lines = [line for line in page.splitlines() if line.startswith(metric) and all(each in line for each in wanted)]
         total += sum(float(line.rsplit(" ", 1)[1]) for line in lines)
     return total

@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from starlette.requests import Request
@@ -48,9 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         echo = serve.deployment(max_ongoing_requests=1_024, ray_actor_options={"num_cpus": 0})(Echo)
         serve.run(echo.bind(), route_prefix="/")
         print(f"echoes at http://127.0.0.1:{given.port}, until Ctrl-C", flush=True)
-        stopped = (signal.SIGINT, signal.SIGTERM)
-        signal.pthread_sigmask(signal.SIG_BLOCK, stopped)
-        signal.sigwait(stopped)
+        for stopping in (signal.SIGINT, signal.SIGTERM):  # Ray has handlers of its own by now
+            signal.signal(stopping, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            signal.pause()
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)

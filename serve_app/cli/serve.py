@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 from rich.console import Console, Group
 from rich.live import Live
@@ -88,11 +89,12 @@ def _run(settings: Settings, names: tuple[str, ...], console: Console) -> None:
     from serve_app.local import private_ray
 
     with ExitStack() as running:
+        loop = running.enter_context(asyncio.Runner())  # ends after Ray, whose handles go on living in it
         with console.status("starting Ray"):
-            logs = running.enter_context(private_ray(settings.host, settings.port))
+            ray = running.enter_context(private_ray(settings.host, settings.port))
         _deploy(settings, names, at_once, console)
-        running.callback(_undeploy)
-        _greet(settings, logs, console)
+        running.callback(ray.delete, APP_NAME, settings.limits.request_timeout_s)
+        _greet(settings, ray.logs, loop, console)
         while True:
             time.sleep(3_600)
 
@@ -138,25 +140,17 @@ def _deploy(settings: Settings, names: tuple[str, ...], at_once: Iterable[str], 
             time.sleep(1 / LOOKS_PER_SECOND)
 
 
-def _undeploy() -> None:
-    """Let requests in flight end before Ray does."""
-    from ray import serve as ray_serve
-
-    ray_serve.delete(APP_NAME)
-
-
 def _address(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"
 
 
-def _greet(settings: Settings, logs: Path, console: Console) -> None:
+def _greet(settings: Settings, logs: Path, loop: asyncio.Runner, console: Console) -> None:
     """Say what is ready, what is not and why, and how to ask."""
-    states = _states()
-    # The router's view is up to a second older than Ray's, which says that all are loaded.
-    while "starting" in {state.status for state in states.values()}:
+    states = loop.run(_states())
+    url = _address(settings)
+    while not _answers(url):
         time.sleep(1 / LOOKS_PER_SECOND)
-        states = _states()
     for name, state in states.items():
         if state.status != "idle":
             ready = state.status == "ready"
@@ -166,7 +160,6 @@ def _greet(settings: Settings, logs: Path, console: Console) -> None:
     idle = sum(state.status == "idle" for state in states.values())
     if idle:
         console.print(f"  {idle} more load on their first request (`rerank models` lists them)", highlight=False)
-    url = _address(settings)
     console.print(f"\nrerank-serve {__version__} answers at {url}", highlight=False)
     who = "everybody, without a key" if settings.keys is None else f"the keys in {settings.keys}"
     console.print(f"[dim]answers {who}   usage: {settings.usage.path}[/dim]", highlight=False, soft_wrap=True)
@@ -175,15 +168,27 @@ def _greet(settings: Settings, logs: Path, console: Console) -> None:
     console.print(_CURL.format(url=url, key=key), markup=False, highlight=False, soft_wrap=True)
 
 
-def _states() -> dict[str, ScorerState]:
-    """What each variant can do, by its name; asked inside Ray, where no key is needed."""
+async def _states() -> dict[str, ScorerState]:
+    """What each variant can do, by its name; asked inside Ray, where no key is needed.
+
+    The router's view is up to a second older than Ray's, which says that all are loaded.
+    """
     from ray import serve as ray_serve
 
-    async def ask() -> dict[str, ScorerState]:
-        found: dict[str, ScorerState] = await ray_serve.get_deployment_handle("router", APP_NAME).states.remote()
-        return found
+    router = ray_serve.get_deployment_handle("router", APP_NAME)
+    while True:
+        states: dict[str, ScorerState] = await router.states.remote()
+        if "starting" not in {state.status for state in states.values()}:
+            return states
+        await asyncio.sleep(1 / LOOKS_PER_SECOND)
 
-    return asyncio.run(ask())
+
+def _answers(url: str) -> bool:
+    """Whether requests get to a router: what is in front of it hears of it a moment later than Ray."""
+    try:
+        return httpx.get(f"{url}/-/healthz", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def _require_keys(settings: Settings, force: bool) -> None:

@@ -28,6 +28,8 @@ _AGREED, _COMPARED = (
 )
 _LANE = "{{route}}: {{variant}}"
 _LATENCY = f"ray_serve_http_request_latency_ms_bucket{{{SCORING}}}"
+_ROUTED = f'ray_serve_deployment_request_counter_total{{{APPLICATION},deployment="router"}}'
+"""HAProxy counts by application, not by path."""
 _PROCESSING = f"ray_serve_deployment_processing_latency_ms_bucket{{{APPLICATION}}}"
 
 
@@ -51,7 +53,7 @@ PANELS = (
     Panel(
         "Requests",
         "reqps",
-        ((f"sum by (route) (rate(ray_serve_num_http_requests_total{{{SCORING}}}[5m]))", "{{route}}"),),
+        ((f"sum by (route) (rate({_ROUTED}[5m]))", "{{route}}"),),
     ),
     Panel("Latency", "ms", tuple((_quantile(share, _LATENCY), f"p{100 * share:g}") for share in (0.5, 0.95, 0.99))),
     Panel("Slow answers", "percentunit", ((slow_share("5m"), "5 minutes"), (slow_share("6h"), "6 hours"))),

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from serve_app.autoscaling import Pacing
 
-ROUTER_CPU_S = 0.007
+ROUTER_CPU_S = 0.0032
 """Of a request of 10 documents (`loadtest/results/overhead.md`); 100 add little beside Ray's own part."""
-PROXY_CPU_S = 0.0057
-HAPROXY_CPU_S = 0.0001
-"""Of a request, with `RAY_SERVE_ENABLE_HA_PROXY=1`."""
+HAPROXY_CPU_S = 0.0008
+"""Of a request, with what Ray has beside it to watch over it; one is on each node that has replicas."""
 BUSY = 0.7
 """Part of a core's time that is planned with."""
 MOST_NODES = 3_000
@@ -64,7 +63,6 @@ def parts(size: Size) -> list[Part]:
         Part("controller: replicas", size.replicas, "replicas", MOST_REPLICAS, CONTROLLER, "a larger gpu_share"),
         Part("controller: reports", reports, "a second", MOST_REPORTS_PER_S, CONTROLLER, "a second cluster"),
         Part("router: replicas", routers, "cores", None, OURS, "router_replicas, on CPU nodes"),
-        Part("Python proxy", size.requests_per_s * PROXY_CPU_S / BUSY, "cores", nodes, OURS, "HAProxy"),
-        Part("HAProxy", size.requests_per_s * HAPROXY_CPU_S / BUSY, "cores", None, OURS, "more nodes with a proxy"),
+        Part("HAProxy", size.requests_per_s * HAPROXY_CPU_S / BUSY, "cores", nodes, OURS, "more nodes with replicas"),
     ]
     return sorted(found, key=lambda part: -part.used)

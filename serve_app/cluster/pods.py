@@ -4,6 +4,7 @@ What all pods have in common is here: an unprivileged user, nothing writable but
 of pods there are, and how many, is not known.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from serve_app.cluster.clouds import V100_NODES
@@ -11,6 +12,7 @@ from serve_app.cluster.fleet import Fleet
 from serve_app.cluster.objects import NAME, PART_LABEL, Object, Part
 from serve_app.cluster.probes import liveness, readiness
 from serve_app.cluster.serve_config import KEYS_FILE, MODELS_DIR, REDIS_PASSWORD_FILE, SERVE_PORT
+from serve_app.ingress import WAY_IN
 
 USER_ID = 1000
 """As in k8s/Dockerfile."""
@@ -24,6 +26,8 @@ HEAD_METRICS_PORTS = {"as-metrics": 44217, "dash-metrics": 44227}
 WORKER_PORTS = {"serve": SERVE_PORT, "metrics": 8080}
 
 _DRAIN_ASKED_S = 15
+_LEAVING = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5"}
+"""Until the HAProxy of every node knows that a router goes."""
 _SECRET_MODE = 0o440
 _CPUS_AND_MEMORY = {Part.HEAD: ("2", "8Gi"), Part.ROUTER: ("2", "4Gi"), Part.SCORER: ("5", "20Gi")}
 _SMALL = {Part.HEAD: ("1", "4Gi"), Part.ROUTER: ("1", "2Gi"), Part.SCORER: ("1", "3Gi")}
@@ -84,6 +88,11 @@ def variables() -> list[Object]:
         "RAY_LOG_TO_STDERR": "1",  # or what replicas log lies in files of a pod that goes away
         "RAY_SERVE_USE_PACK_SCHEDULING_STRATEGY": "1",  # or replicas spread, and leave no GPU free for a large one
     }
+    return _environment(given)
+
+
+def _environment(given: Mapping[str, str]) -> list[Object]:
+    """A container's variables."""
     return [{"name": name, "value": value} for name, value in given.items()]
 
 
@@ -96,7 +105,7 @@ def _container(fleet: Fleet, part: Part) -> Object:
     container: Object = {
         "name": f"ray-{part.value}",
         "image": fleet.image,
-        "env": variables(),
+        "env": [*variables(), *_environment({**WAY_IN, **_LEAVING})],
         "ports": [{"name": name, "containerPort": port} for name, port in ports.items()],
         "resources": {"requests": dict(quantity), "limits": dict(quantity)},
         "securityContext": container_security(),

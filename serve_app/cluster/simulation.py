@@ -19,8 +19,8 @@ from serve_app.cluster.traffic import Request
 
 TOKENS_PER_DOCUMENT = 90
 """About what a passage of MS MARCO has beside a query: the published speeds are in such documents."""
-AROUND_S = 0.013
-"""Proxy, router and the ways between them, on top of the replica's time: `loadtest/results/overhead.md`."""
+AROUND_S = 0.006
+"""HAProxy, router and the ways between them, on top of the replica's time: `loadtest/results/overhead.md`."""
 LOOK_EVERY_S = 1.0
 WINDOW_S = 10.0
 """In which replicas count what arrives."""

@@ -22,7 +22,7 @@ STRICT_HEADER = "x-rerank-strict"
 LANE_HEADER = "x-rerank-lane"
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 TIMEOUT_SHARE = 0.9
-"""Ray's proxy reads the first header too, and at the full time answers 408 in a shape of its own."""
+"""Ray reads the first header too, and at the full time answers 408 in a shape of its own."""
 
 
 class Intake:
@@ -67,7 +67,7 @@ class Intake:
 
 
 def request_id(request: Request) -> str:
-    """The caller's, when it is a sane one; Ray's proxy gives one to requests that have none, and echoes both."""
+    """The caller's, when it is a sane one; Ray gives one to requests that have none, and echoes both."""
     given = request.headers.get("x-request-id", "")
     return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 

@@ -24,7 +24,7 @@ def test_a_plan_has_replicas_cost_headroom_and_what_breaks_first() -> None:
     figures = whole.split()
     assert (figures[0], figures[1]) == ("1", figures[2])
     assert float(figures[7].replace(",", "")) == 2.48 * int(figures[2])
-    assert "on 0.25 of a V100 no number of replicas is enough: one request alone takes 235 ms" in result.stdout
+    assert "on 0.25 of a V100 no number of replicas is enough: one request alone takes 228 ms" in result.stdout
     assert "controller: reports" in result.stdout
 
 

@@ -23,5 +23,5 @@ def test_ten_thousand_v100s_are_more_nodes_than_are_known_to_hold_unless_a_node_
 
 def test_routers_are_two_at_least_and_grow_with_the_requests() -> None:
     assert _by_name(Size(1, 1, 1, 1))["router: replicas"].needed == 2
-    assert _by_name(Size(1_000, 1, 1, 1))["router: replicas"].needed == 10
+    assert _by_name(Size(1_000, 1, 1, 1))["router: replicas"].needed == 5
     assert _by_name(Size(1_000, 1, 1, 1))["router: replicas"].used == 0

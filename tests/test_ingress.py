@@ -1,0 +1,87 @@
+"""HAProxy as a local service starts it: on loopback alone, and gone when Ray is."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import pytest
+
+from serve_app.ingress import haproxy_can_run, haproxy_on_loopback
+from tests.running import free_port
+
+WITHIN_S = 10.0
+CONFIG = """\
+defaults
+    mode http
+    timeout client 5s
+    timeout connect 5s
+    timeout server 5s
+frontend prometheus
+    bind :{metrics}
+listen stats
+  bind *:{statistics}
+"""
+"""What Ray's template has that is open to everybody."""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="rerank-") as name:
+        yield Path(name)
+
+
+def test_its_own_pages_are_on_loopback_and_it_ends_with_who_started_it(folder: Path) -> None:
+    program = haproxy_on_loopback(folder)["RAY_SERVE_HAPROXY_BINARY_PATH"]
+    ports = {free_port(), free_port()}
+    config = folder / "some.cfg"
+    config.write_text(CONFIG.format(**dict(zip(("metrics", "statistics"), ports, strict=True))))
+    as_ray_does = f"import subprocess; subprocess.run([{program!r}, '-db', '-f', {str(config)!r}, '-dR'])"
+    with subprocess.Popen([sys.executable, "-c", as_ray_does]) as parent:
+        try:
+            _wait_until(lambda: {port for _, port in _listening(parent.pid)} == ports)
+            assert {address for address, _ in _listening(parent.pid)} == {"127.0.0.1"}
+            [haproxy] = psutil.Process(parent.pid).children()
+        finally:
+            os.kill(parent.pid, signal.SIGKILL)
+    _wait_until(lambda: not haproxy.is_running() or haproxy.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_its_files_are_in_the_folder_and_its_ports_are_different(folder: Path) -> None:
+    told = haproxy_on_loopback(folder)
+    places = [value for name, value in told.items() if name.startswith("RAY_SERVE_HAPROXY_") and "PORT" not in name]
+    assert len(places) == 6
+    assert all(Path(place).is_relative_to(folder) for place in places)
+    ports = [value for name, value in told.items() if name.endswith("PORT")]
+    assert len(set(ports)) == 3
+
+
+def test_a_folder_that_is_too_long_for_its_sockets_gets_rays_own_proxy(folder: Path) -> None:
+    assert haproxy_can_run(folder)
+    assert not haproxy_can_run(folder / ("a" * 30))
+
+
+def test_other_systems_get_rays_own_proxy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not haproxy_can_run(folder)
+
+
+def _listening(parent: int) -> set[tuple[str, int]]:
+    return {
+        (connection.laddr.ip, connection.laddr.port)
+        for child in psutil.Process(parent).children()
+        for connection in child.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + WITHIN_S
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
