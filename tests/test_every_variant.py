@@ -23,7 +23,8 @@ def test_every_variant_is_served_and_scores_as_its_authors_code(tmp_path: Path, 
         expected[name] = [
             reference_logit(layout.kind, layout.heads, state, vocabulary, QUERY, document) for document in DOCUMENTS
         ]
-    with rerank_serve("--models-dir", str(tmp_path), environment={"RERANK_DTYPE": "fp32"}) as service:
+    at_once = ("--models-dir", str(tmp_path), "--variants", ",".join(LAYOUTS))
+    with rerank_serve(*at_once, environment={"RERANK_DTYPE": "fp32"}) as service:
         for name, logits in expected.items():
             body = {"model": name, "query": QUERY, "documents": DOCUMENTS, "raw_scores": True}
             answer = service.http.post("/v1/rerank", json=body).json()
