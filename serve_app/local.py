@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve_app.ingress import WAY_IN, haproxy_can_run, haproxy_on_loopback, stop_taking
+from serve_app.ingress import LOOPBACK, WAY_IN, haproxy_can_run, haproxy_on_loopback, stop_taking
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Holds the documents of requests in flight, 8 MiB each at most."""
@@ -49,7 +49,8 @@ def private_ray(host: str, port: int) -> Iterator[PrivateRay]:
     folder = Path(tempfile.mkdtemp(prefix="rerank-"))
     os.environ.update(WAY_IN)
     if haproxy_can_run(folder):
-        os.environ.update(haproxy_on_loopback(folder))
+        os.environ.update(haproxy_on_loopback(folder, host, port))
+        host = LOOPBACK
     else:
         os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = "0"  # Ray's proxy in Python
     import ray

@@ -22,12 +22,14 @@ defaults
     timeout client 5s
     timeout connect 5s
     timeout server 5s
+frontend http_frontend
+    bind 127.0.0.1:{service}
 frontend prometheus
     bind :{metrics}
 listen stats
   bind *:{statistics}
 """
-"""What Ray's template has that is open to everybody."""
+"""What Ray's template binds."""
 
 
 @pytest.fixture
@@ -36,16 +38,18 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def test_its_own_pages_are_on_loopback_and_it_ends_with_who_started_it(folder: Path) -> None:
-    program = haproxy_on_loopback(folder)["RAY_SERVE_HAPROXY_BINARY_PATH"]
-    ports = {free_port(), free_port()}
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_its_own_pages_are_on_loopback_and_it_ends_with_who_started_it(folder: Path, host: str) -> None:
+    service, metrics, statistics = free_port(), free_port(), free_port()
+    program = haproxy_on_loopback(folder, host, service)["RAY_SERVE_HAPROXY_BINARY_PATH"]
     config = folder / "some.cfg"
-    config.write_text(CONFIG.format(**dict(zip(("metrics", "statistics"), ports, strict=True))))
+    config.write_text(CONFIG.format(service=service, metrics=metrics, statistics=statistics))
+    expected = {(host, service), ("127.0.0.1", metrics), ("127.0.0.1", statistics)}
     as_ray_does = f"import subprocess; subprocess.run([{program!r}, '-db', '-f', {str(config)!r}, '-dR'])"
     with subprocess.Popen([sys.executable, "-c", as_ray_does]) as parent:
         try:
-            _wait_until(lambda: {port for _, port in _listening(parent.pid)} == ports)
-            assert {address for address, _ in _listening(parent.pid)} == {"127.0.0.1"}
+            _wait_until(lambda: len(_listening(parent.pid)) == len(expected))
+            assert _listening(parent.pid) == expected
             [haproxy] = psutil.Process(parent.pid).children()
         finally:
             os.kill(parent.pid, signal.SIGKILL)
@@ -53,7 +57,7 @@ def test_its_own_pages_are_on_loopback_and_it_ends_with_who_started_it(folder: P
 
 
 def test_its_files_are_in_the_folder_and_its_ports_are_different(folder: Path) -> None:
-    told = haproxy_on_loopback(folder)
+    told = haproxy_on_loopback(folder, "127.0.0.1", 8000)
     places = [value for name, value in told.items() if name.startswith("RAY_SERVE_HAPROXY_") and "PORT" not in name]
     assert len(places) == 6
     assert all(Path(place).is_relative_to(folder) for place in places)

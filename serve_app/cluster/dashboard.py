@@ -28,8 +28,8 @@ _AGREED, _COMPARED = (
 )
 _LANE = "{{route}}: {{variant}}"
 _LATENCY = f"ray_serve_http_request_latency_ms_bucket{{{SCORING}}}"
-_ROUTED = f'ray_serve_deployment_request_counter_total{{{APPLICATION},deployment="router"}}'
-"""HAProxy counts by application, not by path."""
+_ROUTED = f'ray_serve_deployment_request_counter_total{{{APPLICATION},deployment="router",route=~".*(rank|score).*"}}'
+"""HAProxy counts by application, not by path; the paths of whatever scores."""
 _PROCESSING = f"ray_serve_deployment_processing_latency_ms_bucket{{{APPLICATION}}}"
 
 

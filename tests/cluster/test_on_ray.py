@@ -17,7 +17,7 @@ import redis
 from serve_app.cluster.clouds import Cloud
 from serve_app.cluster.rayservice import rayservice
 from serve_app.cluster.serve_config import serve_config
-from serve_app.ingress import haproxy_on_loopback
+from serve_app.ingress import LOOPBACK, haproxy_on_loopback
 from serve_app.key_file import KeyTerms, add_key
 from serve_app.settings import Limits
 from tests.cluster.fleets import make_fleet
@@ -49,7 +49,7 @@ def test_the_fleet_answers_and_a_scorer_that_drains_fails_no_request(tmp_path: P
             "labels": {group["groupName"].removesuffix("s"): group["labels"] for group in groups},
             "drain": container["lifecycle"]["preStop"]["exec"]["command"][2],
         }
-        _run(plan, {each["name"]: each["value"] for each in container["env"]})
+        _run(plan, config["http_options"]["port"], {each["name"]: each["value"] for each in container["env"]})
         used = redis.Redis.from_url(url, password=PASSWORD).keys("*")
     answers = json.loads((tmp_path / "answers.json").read_text())
     assert set(answers) == {"200"}, answers
@@ -57,13 +57,13 @@ def test_the_fleet_answers_and_a_scorer_that_drains_fails_no_request(tmp_path: P
     assert used  # limits and usage went where the password was needed
 
 
-def _run(plan: object, pod: Mapping[str, str]) -> None:
+def _run(plan: object, port: int, pod: Mapping[str, str]) -> None:
     """With what a pod tells Ray Serve, and HAProxy on loopback: these pods share one machine."""
     folder = Path(tempfile.mkdtemp(prefix="nodes-"))  # tmp_path is too long for HAProxy's sockets
     environment = {
         **os.environ,
         **{name: value for name, value in pod.items() if name.startswith("RAY_SERVE_")},
-        **haproxy_on_loopback(folder),
+        **haproxy_on_loopback(folder, LOOPBACK, port),
         "PYTHONPATH": str(ROOT),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
@@ -81,5 +81,6 @@ def _run(plan: object, pod: Mapping[str, str]) -> None:
             cwd=ROOT,
         )
         assert done.returncode == 0, done.stderr[-4_000:]
+        assert list(folder.rglob("haproxy.cfg"))
     finally:
         shutil.rmtree(folder)

@@ -9,6 +9,7 @@ from serve_app.cluster.objects import Object
 from serve_app.cluster.placement import CPUS_OF_A_GPU
 from serve_app.cluster.pods import USER_ID
 from serve_app.cluster.serve_config import KEYS_FILE, REDIS_PASSWORD_FILE
+from serve_app.ingress import WAY_IN
 from serve_app.settings import Limits
 from tests.cluster.fleets import EVERY_FLEET, EVERY_NAME, make_fleet, pods_of_fleet
 from tests.conftest import ROOT
@@ -97,6 +98,13 @@ def test_the_hub_is_asked_by_the_job_alone() -> None:
     for part, pod in pods_of_fleet(make_fleet()).items():
         names = [variable["name"] for variable in pod["spec"]["containers"][0]["env"]]
         assert ("HF_HUB_OFFLINE" in names) == (part in {"head", "router", "scorer"}), part
+
+
+@pytest.mark.parametrize("part", ["head", "router", "scorer"])
+def test_every_node_has_haproxy_on_it(part: str) -> None:
+    told = {each["name"]: each["value"] for each in pods_of_fleet(make_fleet())[part]["spec"]["containers"][0]["env"]}
+    assert told["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
+    assert WAY_IN.items() <= told.items()
 
 
 def test_probes_use_what_the_image_has() -> None:
