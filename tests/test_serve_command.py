@@ -30,6 +30,7 @@ def _ready_or_not(service: Running) -> httpx.Response:
     return response
 
 
+@pytest.mark.slow
 def test_without_network_and_weights_it_ranks_with_what_the_package_brings() -> None:
     with rerank_serve(environment={}) as service:
         assert _ready_or_not(service).json()["model"] == "rerank-serve/rerank-tiny"

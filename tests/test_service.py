@@ -257,7 +257,7 @@ def test_nothing_but_ray_serves_replicas_listens_beyond_loopback(service: Runnin
 def test_no_reply_tells_where_it_comes_from(service: Running) -> None:
     pid = str(service.process.pid)
     for response in (
-        _rerank(service, "nboost-tinybert"),
+        _rerank(service, "distilbert-cat"),
         _rerank(service, "none"),
         service.http.post("/v1/rerank", content=b"{"),
         service.http.get("/nope"),

@@ -87,6 +87,7 @@ def test_verify_of_weights_that_are_not_the_published_ones(hub: Hub, tmp_path: P
     assert "WRONG" in result.stdout
 
 
+@pytest.mark.slow
 def test_verify_of_real_weights_says_what_could_not_be_checked(real_models: Path) -> None:
     everything = run("verify", RERANK_MODELS_DIR=str(real_models))
     assert everything.returncode == 0, everything.stdout + everything.stderr
