@@ -54,7 +54,6 @@ def private_ray(host: str, port: int) -> Iterator[PrivateRay]:
     else:
         os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = "0"  # Ray's proxy in Python
     import ray
-    from ray import serve
 
     on_term = signal.getsignal(signal.SIGTERM)
     try:
@@ -66,6 +65,10 @@ def private_ray(host: str, port: int) -> Iterator[PrivateRay]:
             object_store_memory=OBJECT_STORE_BYTES,
             _temp_dir=str(folder),
         )
+        # What runs in Ray has it from here on; handles in this process outlive the loops that ask through them.
+        del os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"]
+        from ray import serve
+
         signal.signal(signal.SIGTERM, on_term)  # Ray has put a handler there that ends this process alone
         logging.getLogger("ray.serve").setLevel(logging.WARNING)  # here; the replicas keep theirs
         serve.start(http_options={"host": host, "port": port})

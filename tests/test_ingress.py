@@ -6,30 +6,33 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
 
-from serve_app.ingress import haproxy_can_run, haproxy_on_loopback
+from serve_app.ingress import haproxy_can_run, haproxy_on_loopback, stop_taking
 from tests.running import free_port
 
 WITHIN_S = 10.0
 CONFIG = """\
 defaults
     mode http
+    option idle-close-on-response
     timeout client 5s
     timeout connect 5s
     timeout server 5s
 frontend http_frontend
     bind 127.0.0.1:{service}
+    http-request return status 200
 frontend prometheus
     bind :{metrics}
 listen stats
   bind *:{statistics}
 """
-"""What Ray's template binds."""
+"""What Ray's template binds, and how it treats idle clients."""
 
 
 @pytest.fixture
@@ -41,12 +44,8 @@ def folder() -> Iterator[Path]:
 @pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
 def test_its_own_pages_are_on_loopback_and_it_ends_with_who_started_it(folder: Path, host: str) -> None:
     service, metrics, statistics = free_port(), free_port(), free_port()
-    program = haproxy_on_loopback(folder, host, service)["RAY_SERVE_HAPROXY_BINARY_PATH"]
-    config = folder / "some.cfg"
-    config.write_text(CONFIG.format(service=service, metrics=metrics, statistics=statistics))
     expected = {(host, service), ("127.0.0.1", metrics), ("127.0.0.1", statistics)}
-    as_ray_does = f"import subprocess; subprocess.run([{program!r}, '-db', '-f', {str(config)!r}, '-dR'])"
-    with subprocess.Popen([sys.executable, "-c", as_ray_does]) as parent:
+    with _started(folder, host, service, metrics, statistics) as parent:
         try:
             _wait_until(lambda: len(_listening(parent.pid)) == len(expected))
             assert _listening(parent.pid) == expected
@@ -54,6 +53,24 @@ def test_its_own_pages_are_on_loopback_and_it_ends_with_who_started_it(folder: P
         finally:
             os.kill(parent.pid, signal.SIGKILL)
     _wait_until(lambda: not haproxy.is_running() or haproxy.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_it_stops_at_once_for_clients_that_are_connected_and_ask_nothing(folder: Path) -> None:
+    service = free_port()
+    with _started(folder, "127.0.0.1", service, free_port(), free_port()) as parent:
+        _wait_until(lambda: ("127.0.0.1", service) in _listening(parent.pid))
+        idle = HTTPConnection("127.0.0.1", service)
+        idle.request("GET", "/")
+        assert idle.getresponse().read() == b""
+        began = time.monotonic()
+        stop_taking(folder, WITHIN_S)
+        assert time.monotonic() - began < WITHIN_S / 2
+        assert parent.wait(WITHIN_S) == 0
+        idle.close()
+
+
+def test_where_no_haproxy_runs_nothing_is_stopped(folder: Path) -> None:
+    stop_taking(folder, WITHIN_S)
 
 
 def test_its_files_are_in_the_folder_and_its_ports_are_different(folder: Path) -> None:
@@ -73,6 +90,15 @@ def test_a_folder_that_is_too_long_for_its_sockets_gets_rays_own_proxy(folder: P
 def test_other_systems_get_rays_own_proxy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not haproxy_can_run(folder)
+
+
+def _started(folder: Path, host: str, service: int, metrics: int, statistics: int) -> "subprocess.Popen[bytes]":
+    """HAProxy as Ray starts it: its parent."""
+    program = haproxy_on_loopback(folder, host, service)["RAY_SERVE_HAPROXY_BINARY_PATH"]
+    config = folder / "some.cfg"
+    config.write_text(CONFIG.format(service=service, metrics=metrics, statistics=statistics))
+    as_ray_does = f"import subprocess; subprocess.run([{program!r}, '-db', '-f', {str(config)!r}, '-dR'])"
+    return subprocess.Popen([sys.executable, "-c", as_ray_does])
 
 
 def _listening(parent: int) -> set[tuple[str, int]]:

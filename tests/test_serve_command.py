@@ -72,6 +72,7 @@ def test_it_serves_the_chosen_variants_and_leaves_nothing_behind(small_models: P
         printed = stop(service.process)
     assert service.process.returncode == 0
     assert "Traceback" not in printed
+    assert "ERROR" not in printed
     assert printed.rstrip().endswith("stopped")
     assert not _alive(family)
     logs = re.search(r"logs: (\S+)", printed)

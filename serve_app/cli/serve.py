@@ -89,12 +89,11 @@ def _run(settings: Settings, names: tuple[str, ...], console: Console) -> None:
     from serve_app.local import private_ray
 
     with ExitStack() as running:
-        loop = running.enter_context(asyncio.Runner())  # ends after Ray, whose handles go on living in it
         with console.status("starting Ray"):
             ray = running.enter_context(private_ray(settings.host, settings.port))
         _deploy(settings, names, at_once, console)
         running.callback(ray.delete, APP_NAME, settings.limits.request_timeout_s)
-        _greet(settings, ray.logs, loop, console)
+        _greet(settings, ray.logs, console)
         while True:
             time.sleep(3_600)
 
@@ -145,9 +144,9 @@ def _address(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
-def _greet(settings: Settings, logs: Path, loop: asyncio.Runner, console: Console) -> None:
+def _greet(settings: Settings, logs: Path, console: Console) -> None:
     """Say what is ready, what is not and why, and how to ask."""
-    states = loop.run(_states())
+    states = asyncio.run(_states())
     url = _address(settings)
     while not _answers(url):
         time.sleep(1 / LOOKS_PER_SECOND)
