@@ -245,13 +245,14 @@ def test_a_replica_that_dies_costs_no_answer(service: Running) -> None:
 
 
 def test_nothing_but_ray_serves_replicas_listens_beyond_loopback(service: Running) -> None:
-    """Those ports take calls only with the token that this service made for itself (see serve_app/local.py)."""
-    beyond = []
+    """One port each, which takes calls only with the token that this service made for itself (serve_app/local.py)."""
+    beyond: dict[int, str] = {}
     for process in psutil.Process(service.process.pid).children(recursive=True):
         for connection in process.net_connections(kind="inet"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.ip not in ("127.0.0.1", "::ffff:127.0.0.1"):
-                beyond.append(" ".join(process.cmdline()))
-    assert all(title.startswith("ray::ServeReplica:") for title in beyond), beyond
+                assert process.pid not in beyond, "and not the one on which a router answers HAProxy"
+                beyond[process.pid] = " ".join(process.cmdline())
+    assert all(title.startswith("ray::ServeReplica:") for title in beyond.values()), beyond
 
 
 def test_no_reply_tells_where_it_comes_from(service: Running) -> None:
